@@ -1,0 +1,33 @@
+// swarmfs: mount, seed and publish files that live in a swarm.
+#include <cstdio>
+#include <exception>
+
+#include "mount/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace swarmfs::mount;
+  CLI::App app{"swarmfs: use a file that lives in a swarm, before it is downloaded"};
+  app.set_version_flag("--version", "swarmfs " SWARMFS_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  Context context;
+  app.add_flag_function(
+      "-v,--verbose", [&](std::int64_t n) { context.verbosity = static_cast<int>(n); },
+      "Say more; twice for every peer");
+  app.add_flag_callback("-q,--quiet", [&] { context.verbosity = -1; }, "Say only errors");
+  app.add_option("--log-file", context.log_file, "Write the log here instead of stderr");
+  app.footer(
+      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad manifest, 4 file or disk problem,\n"
+      "5 data does not match, 6 network or no peers, 7 in use.");
+
+
+  try {
+    app.parse(argc, argv);
+    return context.run();
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kOk : kUsage;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "swarmfs: %s\n", e.what());
+    return kFailed;
+  }
+}

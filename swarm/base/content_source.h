@@ -1,0 +1,59 @@
+// The port between the filesystem and whatever brings the bytes of one torrent.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "swarm/base/bytes.h"
+#include "swarm/base/result.h"
+#include "swarm/base/strong_index.h"
+
+namespace swarmfs {
+
+/// Verified bytes, in order, each run kept alive by its owner.
+struct ContentSlice {
+  std::shared_ptr<const void> owner;
+  ByteView bytes;
+};
+using Content = std::vector<ContentSlice>;
+
+struct ReadRequest {
+  FileIndex file;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;  ///< the range must lie in the file; the answer is never shorter
+  HandleId handle;           ///< who asks: one open file description
+};
+
+/// Called exactly once per read. Errors: timed_out, cancelled, io, no_space, mismatch.
+using ReadDone = std::function<void(Result<Content>)>;
+
+/// Serves reads of one torrent's files. All methods are thread-safe, never wait for the network,
+/// and call back without holding a lock of theirs.
+class ContentSource {
+ public:
+  virtual ~ContentSource() = default;
+
+  /// Answers from memory or disk before it returns (ReadId{0}), or parks the read: then `done`
+  /// is called later, from another thread, at the latest when the source's read timeout passes
+  /// without progress.
+  virtual ReadId read(const ReadRequest& request, ReadDone done) = 0;
+  /// Drops a parked read: `done` gets `cancelled` unless it has been called already.
+  virtual void cancel(ReadId read) = 0;
+
+  /// Says which bytes [begin, end) of a file this handle will want next, nearest first; replaces
+  /// what it said before. An empty range drops it.
+  virtual void set_window(HandleId handle, FileIndex file, std::uint64_t begin,
+                          std::uint64_t end) = 0;
+  /// The handle is gone: its reads are cancelled and its window is dropped.
+  virtual void close(HandleId handle) = 0;
+
+  /// Verified bytes of a file that are here now.
+  virtual std::uint64_t bytes_here(FileIndex file) const = 0;
+  /// One character a piece of the file, in order: '#' here, '.' not.
+  virtual std::string piece_map(FileIndex file) const = 0;
+};
+
+}  // namespace swarmfs
