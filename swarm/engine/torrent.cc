@@ -33,6 +33,8 @@ Bytes& Torrent::to(Peer& peer) {
 }
 
 void Torrent::flush(TimePoint now) {
+  if (std::exchange(refill_, false))
+    for (auto& [id, peer] : peers_) fill(*peer, now);
   for (const PeerId id : std::exchange(dirty_, {})) {
     const auto it = peers_.find(id);
     if (it == peers_.end() || it->second->closing) continue;
@@ -86,7 +88,7 @@ void Torrent::on_timer(TimePoint now) {
   if (now >= choker_.next_round()) choke_round(now);
   if (!peers_.empty()) wake_at(std::max(choker_.next_round(), now + limits::kMinWake));
   dial_more(now);
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 

@@ -24,6 +24,7 @@
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/torrent_host.h"
+#include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/metainfo.h"
 #include "swarm/wire/handshake.h"
 #include "swarm/wire/peer_message.h"
@@ -205,7 +206,6 @@ class Torrent {
 
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
-  void fill_all(TimePoint now);
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   std::optional<wire::BlockRef> next_block(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
@@ -252,13 +252,17 @@ class Torrent {
   void forget_read(std::map<ReadId, ParkedRead>::iterator it);
 
   // torrent_hashes.cc: BEP 52
-  void want_leaves(PieceIndex piece, TimePoint now);
+  void want_leaves(const Layout::Span& span, TimePoint now);
+  void want_leaves_of_reads(TimePoint now);
   void on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now);
   void on_hash_reject(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now);
-  void answer_hash_request(Peer& peer, const wire::HashRef& ref,
-                           const std::vector<Sha256Hash>& leaves);
-  /// False if the sender was found lying (and dropped).
+  void answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
+                           std::uint32_t piece_in_file, const std::vector<Sha256Hash>& leaves);
+  const metainfo::merkle::HashTree* file_tree(FileIndex file);
+  std::optional<FileIndex> file_with_root(const Sha256Hash& root);
+  /// Checks a received block if its leaf hash is known. False if it was wrong: then the block is
+  /// discarded and its sender dropped.
   bool check_block(PartialPiece& partial, std::uint32_t block, TimePoint now);
 
   std::shared_ptr<const metainfo::Metainfo> metainfo_;
@@ -273,6 +277,7 @@ class Torrent {
   std::uint64_t next_peer_ = 1;
   std::map<PeerId, std::unique_ptr<Peer>> peers_;
   std::vector<PeerId> dirty_;  ///< peers with bytes in `out`
+  bool refill_ = false;        ///< something became free: look at every peer's queue
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
   std::set<Endpoint> half_open_;
   std::map<PieceIndex, PartialPiece> partials_;
@@ -285,14 +290,17 @@ class Torrent {
   std::map<PieceIndex, std::vector<ReadId>> reads_by_piece_;
   std::map<HandleId, Window> windows_;
 
-  std::map<PieceIndex, std::vector<Sha256Hash>> leaves_;  ///< proven, of pieces in flight
+  /// Proven leaf hashes of pieces in flight, by block.
+  std::map<PieceIndex, std::vector<std::optional<Sha256Hash>>> leaves_;
+  std::map<Sha256Hash, FileIndex> roots_;  ///< filled on first use
+  std::map<FileIndex, metainfo::merkle::HashTree> trees_;
   std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;
 
   bool room_ = true;
   bool disk_full_ = false;
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
-  std::uint32_t failed_pieces_ = 0;
+  std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
   unsigned banned_ = 0;
   TimePoint wake_ = TimePoint::max();
 };

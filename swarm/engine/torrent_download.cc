@@ -11,10 +11,6 @@
 
 namespace swarmfs::engine {
 
-void Torrent::fill_all(TimePoint now) {
-  for (auto& [id, peer] : peers_) fill(*peer, now);
-}
-
 void Torrent::fill(Peer& peer, TimePoint now) {
   if (peer.closing || !peer.ready || !peer.am_interested) return;
   const std::size_t depth = peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
@@ -307,7 +303,7 @@ void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) 
   peer.allowed_fast.erase(block.piece);
   if (!peer.peer_choking) disbelieve(peer, block.piece);
   update_interest(peer);
-  fill_all(now);
+  refill_ = true;
 }
 
 static std::vector<BlockPtr> blocks_of(const PartialPiece& p) {
@@ -334,7 +330,7 @@ void Torrent::on_piece_hashed(PieceIndex piece, bool ok, TimePoint now) {
   } else {
     piece_failed(piece, now);
   }
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 
@@ -410,7 +406,7 @@ void Torrent::on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoin
     volatile_.pop_front();
     lose(oldest);
   }
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 
@@ -424,13 +420,13 @@ void Torrent::lose(PieceIndex piece) {
 
 void Torrent::on_piece_lost(PieceIndex piece, TimePoint now) {
   lose(piece);
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 
 void Torrent::set_room_for_backfill(bool room, TimePoint now) {
   if (std::exchange(room_, room) == room || !room) return;
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 

@@ -142,7 +142,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
           [&](const wire::Choke&) {
             peer.peer_choking = true;
             release_all(peer);
-            fill_all(now);
+            refill_ = true;
           },
           [&](const wire::Unchoke&) {
             peer.peer_choking = false;
@@ -202,6 +202,7 @@ void Torrent::set_bits(Peer& peer, Bitfield bits, TimePoint now) {
     picker_.add_peer(peer.bits);
   }
   update_interest(peer);
+  want_leaves_of_reads(now);
 }
 
 void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
@@ -283,7 +284,7 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   for (auto& [piece, requests] : leaf_requests_)
     std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
   if (peer.dialled) book_.on_closed(peer.endpoint, now, kind);
-  fill_all(now);
+  refill_ = true;
   dial_more(now);
 }
 

@@ -10,12 +10,11 @@ void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spa
   ParkedRead read{handle, std::move(spans), now};
   if (ready(read)) return host_.read_ready(id);
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
-  const auto it = reads_.emplace(id, std::move(read)).first;
+  reads_.emplace(id, std::move(read));
   wake_at(now + config_.read_timeout);
-  if (metainfo_->has_v2())
-    for (const Layout::Span& span : it->second.spans) want_leaves(span.piece, now);
+  want_leaves_of_reads(now);
   if (peers_.empty()) host_.need_peers();
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 
@@ -42,7 +41,7 @@ void Torrent::set_window(HandleId handle, PieceIndex first, PieceIndex end, Time
     return;
   }
   windows_[handle] = Window{first, end, first};
-  fill_all(now);
+  refill_ = true;
   flush(now);
 }
 
