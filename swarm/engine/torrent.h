@@ -226,7 +226,7 @@ class Torrent {
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
-  void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void on_reject(Peer& peer, const wire::BlockRef& block);
   void finish_piece(PartialPiece& partial, TimePoint now);
   void piece_failed(PieceIndex piece, TimePoint now);
   void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);

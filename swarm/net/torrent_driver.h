@@ -94,9 +94,6 @@ class TorrentDriver final : public engine::TorrentHost,
                  std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
                  ByteView rest);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
-  void fill_later(std::shared_ptr<PeerConnection> connection,
-                  std::shared_ptr<PeerConnection::Slot> slot, std::shared_ptr<const void> owner,
-                  ByteView payload);
   void answer_read(ReadId read, Result<> result);
   void check_room();
   static TimePoint now();
@@ -110,6 +107,7 @@ class TorrentDriver final : public engine::TorrentHost,
   TimePoint armed_ = TimePoint::max();
   boost::asio::steady_timer room_timer_;
   std::map<PeerId, std::shared_ptr<PeerConnection>> connections_;
+  std::vector<std::shared_ptr<PeerConnection>> unflushed_;  ///< have something new to write
   std::shared_ptr<PeerConnection> pending_;  ///< its PeerId is being made
   std::map<Endpoint, std::shared_ptr<boost::asio::ip::tcp::socket>> dialling_;
   std::atomic<std::uint64_t> next_read_{1};
