@@ -113,6 +113,10 @@ class Torrent {
   const Bitfield& have() const { return picker_.have(); }
   bool complete() const { return picker_.have().all(); }
   TorrentStats stats(TimePoint now) const;
+  struct Totals {
+    std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
+  };
+  Totals totals() const { return {downloaded_, uploaded_}; }
   /// Bytes still missing, for trackers.
   std::uint64_t left() const;
 

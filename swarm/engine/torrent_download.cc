@@ -360,6 +360,7 @@ void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
   auto node = partials_.extract(piece);
   const PartialPiece& p = node.mapped();
   leaves_.erase(piece);
+  host_.forget_piece(piece);
   std::set<PeerId> senders;
   for (const BlockSlot& slot : p.slots) senders.insert(slot.from);
   picker_.set_state(piece, PieceState::absent);

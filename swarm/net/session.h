@@ -53,7 +53,7 @@ class Session {
     std::shared_ptr<TorrentTrackers> trackers;
   };
   struct Incoming;
-  Result<> open(const Endpoint& endpoint, bool v6_only);
+  Result<> open(const Endpoint& endpoint);
   void accept_next(boost::asio::ip::tcp::acceptor& acceptor);
   void identify(std::shared_ptr<Incoming> incoming);
 
@@ -61,7 +61,9 @@ class Session {
   boost::asio::thread_pool pool_{2};
   SessionConfig config_;
   std::shared_ptr<spdlog::logger> logger_;
+  TrackerClient tracker_client_;
   wire::ClientId client_id_;
+  std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
   std::list<boost::asio::ip::tcp::acceptor> acceptors_;
   std::set<std::shared_ptr<Incoming>> incoming_;

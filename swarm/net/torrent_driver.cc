@@ -152,19 +152,18 @@ void TorrentDriver::dial(const Endpoint& endpoint) {
           self->logger_->debug("{}: {}", endpoint.to_string(), ec.message());
           self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
         } else {
-          self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun, {});
+          self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun);
         }
       });
 }
 
 void TorrentDriver::accept(tcp::socket socket, const Endpoint& from,
-                           const wire::Handshake& theirs, ByteView rest) {
-  connected(std::move(socket), from, theirs, std::nullopt, rest);
+                           const wire::Handshake& theirs) {
+  connected(std::move(socket), from, theirs, std::nullopt);
 }
 
 void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
-                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
-                              ByteView rest) {
+                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
   if (stopped_) return;
   // The engine may send from inside add_peer, before it has told us the peer's id: the connection
   // waits in `pending_` for its first mention.
@@ -197,7 +196,6 @@ void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
     if (!given) return connection->close();
     *id = *given;
     if (waiting) connections_[*id] = connection;
-    if (!rest.empty()) torrent_->on_received(*id, rest, now());
   });
   if (connections_.contains(*id)) connection->start();
 }
@@ -346,6 +344,8 @@ void TorrentDriver::answer_read(ReadId read, Result<> result) {
 }
 
 // --- the rest
+
+void TorrentDriver::run_on_pool(std::function<void()> work) { asio::post(pool_, std::move(work)); }
 
 void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answer) {
   asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {
