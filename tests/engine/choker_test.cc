@@ -264,6 +264,23 @@ TEST(Choker, IsDueAtOnceAndThenEveryRound) {
   EXPECT_EQ(s.choker.next_round(), kStart + 10s);
 }
 
+TEST(Choker, TakesTheSlotOfASeedsIdleGuestBeforeThatOfABusyOne) {
+  for (const std::uint64_t idle : {0u, 1u}) {
+    ChokerConfig config;
+    config.slots = 2;
+    config.optimistic_slots = 0;
+    config.newcomer_slots = 0;
+    Swarm s(config);
+    s.join();
+    s.join();
+    s.round(true);
+    s.now += 40s;
+    s.at(1 - idle).sent_since_unchoke = 1'000'000;
+    s.join();
+    EXPECT_THAT(s.round(true).choke, ElementsAre(PeerId(idle)));
+  }
+}
+
 /// One random life of a swarm, checking the rules at every step.
 void live(std::uint64_t seed) {
   SCOPED_TRACE("seed " + std::to_string(seed));
