@@ -184,6 +184,17 @@ TEST(Choker, KeepsASlotForNewcomersAmongGenerousPeers) {
   EXPECT_EQ(s.unchoked(), 8u);
 }
 
+TEST(Choker, LeavesTheNewcomersSlotOutOfTheLottery) {
+  Swarm s;
+  for (std::uint64_t id = 0; id < 7; ++id) {
+    s.join();
+    ASSERT_TRUE(s.ask(id));
+  }
+  s.join();
+  s.now += 1s;
+  EXPECT_THAT(s.round().unchoke, IsEmpty()) << "the fresh ones fill all other slots";
+}
+
 TEST(Choker, RotatesTheOptimisticSlotEveryPeriod) {
   Swarm s;
   for (int i = 0; i < 12; ++i) s.join().down_bps = i < 6 ? 1e6 : 0;
