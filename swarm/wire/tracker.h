@@ -23,12 +23,12 @@ struct AnnounceRequest {
   std::uint64_t downloaded = 0;  ///< bytes since the `started` event
   std::uint64_t left = 0;        ///< bytes; 0 makes the sender a seed
   TrackerEvent event = TrackerEvent::none;
-  std::uint16_t port = 0;         ///< where the sender accepts peers
-  std::uint32_t key = 0;          ///< same over address families (BEP 7)
+  std::uint16_t port = 0;  ///< where the sender accepts peers
+  std::uint32_t key = 0;   ///< same over address families (BEP 7)
   std::optional<std::uint32_t> numwant;
-  std::string tracker_id;         ///< HTTP only: what this tracker said before
-  std::optional<IpAddress> ip;    ///< where the sender says it is, if it says so
-  bool compact = true;            ///< HTTP only (BEP 23)
+  std::string tracker_id;       ///< HTTP only: what this tracker said before
+  std::optional<IpAddress> ip;  ///< where the sender says it is, if it says so
+  bool compact = true;          ///< HTTP only (BEP 23)
   bool operator==(const AnnounceRequest&) const = default;
 };
 

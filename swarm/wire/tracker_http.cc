@@ -14,17 +14,20 @@ constexpr std::int64_t kLongestInterval = 7 * 24 * 3600;
 
 std::string_view event_name(TrackerEvent event) {
   switch (event) {
-    case TrackerEvent::none: return "";
-    case TrackerEvent::completed: return "completed";
-    case TrackerEvent::started: return "started";
-    case TrackerEvent::stopped: return "stopped";
+    case TrackerEvent::none:
+      return "";
+    case TrackerEvent::completed:
+      return "completed";
+    case TrackerEvent::started:
+      return "started";
+    case TrackerEvent::stopped:
+      return "stopped";
   }
   return "";
 }
 
 TrackerEvent event_from(std::string_view name) {
-  for (const auto event :
-       {TrackerEvent::completed, TrackerEvent::started, TrackerEvent::stopped}) {
+  for (const auto event : {TrackerEvent::completed, TrackerEvent::started, TrackerEvent::stopped}) {
     if (event_name(event) == name) return event;
   }
   return TrackerEvent::none;

@@ -205,8 +205,7 @@ Result<UdpTrackerResponse> decode_udp_response(ByteView packet, Family family) {
   if (action == kConnect && size >= 8)
     return UdpTrackerResponse{UdpConnectResponse{transaction, in.take<std::uint64_t>()}};
   if (action == kAnnounce && size >= 12)
-    return UdpTrackerResponse{
-        UdpAnnounceResponse{transaction, read_announce_response(in, family)}};
+    return UdpTrackerResponse{UdpAnnounceResponse{transaction, read_announce_response(in, family)}};
   if (action == kError)
     return UdpTrackerResponse{UdpErrorResponse{transaction, printable(as_text(in.rest()))}};
   if (action == kScrape && size % 12 == 0) {

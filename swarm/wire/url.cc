@@ -54,15 +54,14 @@ std::string safe_target(std::string_view text) {
 }
 
 bool is_host(std::string_view host) {
-  return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), [](char c) {
-    return is_unreserved(c);
-  });
+  return !host.empty() && host.size() <= 253 &&
+         std::all_of(host.begin(), host.end(), [](char c) { return is_unreserved(c); });
 }
 
 bool is_v6(std::string_view host) {
   return host.size() >= 2 && std::all_of(host.begin(), host.end(), [](char c) {
-    return hex_digit(c) >= 0 || c == ':' || c == '.';
-  });
+           return hex_digit(c) >= 0 || c == ':' || c == '.';
+         });
 }
 
 /// Splits "host", "host:port", "[v6]" or "[v6]:port" into the URL.
@@ -80,7 +79,8 @@ Result<void> parse_authority(std::string_view text, Url& url) {
       return fail(ErrorKind::bad_input, "URL with text between address and port");
   } else {
     const auto colon = text.find(':');
-    if (!is_host(text.substr(0, colon))) return fail(ErrorKind::bad_input, "URL without a valid host");
+    if (!is_host(text.substr(0, colon)))
+      return fail(ErrorKind::bad_input, "URL without a valid host");
     url.host = lower(text.substr(0, colon));
     if (colon != std::string_view::npos) port = text.substr(colon);
   }
@@ -126,8 +126,8 @@ Result<Url> Url::resolve(std::string_view reference) const {
   } else if (reference.starts_with('?')) {
     url.target = safe_target(std::string(path) + std::string(reference));
   } else {
-    url.target = safe_target(std::string(path.substr(0, path.rfind('/') + 1)) +
-                             std::string(reference));
+    url.target =
+        safe_target(std::string(path.substr(0, path.rfind('/') + 1)) + std::string(reference));
   }
   return url;
 }

@@ -22,7 +22,8 @@ struct Url {
   /// Errors: bad_input (no host, bad port, over 8 KiB), unsupported (another scheme, or a
   /// user name before the host). No error repeats the path or query.
   static Result<Url> parse(std::string_view text);
-  /// Resolves a Location header against this URL (RFC 3986 5.2: absolute, //host, /path, path, ?query).
+  /// Resolves a Location header against this URL (RFC 3986 5.2: absolute, //host, /path, path,
+  /// ?query).
   Result<Url> resolve(std::string_view reference) const;
   /// "host" or "[v6]", with the port unless it is the scheme's own: a Host header.
   std::string authority() const;

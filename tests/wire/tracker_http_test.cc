@@ -42,7 +42,8 @@ TEST(TrackerHttp, AnnounceKeepsTheQueryOfItsUrl) {
 
 TEST(TrackerHttp, EncodesTheInfoHashOfBep3sWorldAsOthersDo) {
   AnnounceRequest request;
-  const std::string_view hash = "\x12\x34\x56\x78\x9a\xbc\xde\xf1\x23\x45\x67\x89\xab\xcd\xef\x12\x34\x56\x78\x9a";
+  const std::string_view hash =
+      "\x12\x34\x56\x78\x9a\xbc\xde\xf1\x23\x45\x67\x89\xab\xcd\xef\x12\x34\x56\x78\x9a";
   std::copy(hash.begin(), hash.end(), request.info_hash.begin());
   EXPECT_THAT(announce_target("/announce", request),
               testing::HasSubstr("info_hash=%124Vx%9A%BC%DE%F1%23Eg%89%AB%CD%EF%124Vx%9A&"));
@@ -141,8 +142,7 @@ TEST(TrackerHttp, MutatedRepliesNeverCrash) {
   std::mt19937 rng(7);
   for (int i = 0; i < 20000; ++i) {
     Bytes bad = good;
-    for (int n = 0; n < 1 + i % 4; ++n)
-      bad[rng() % bad.size()] = static_cast<std::uint8_t>(rng());
+    for (int n = 0; n < 1 + i % 4; ++n) bad[rng() % bad.size()] = static_cast<std::uint8_t>(rng());
     bad.resize(rng() % (bad.size() + 1));
     (void)decode_announce_response(bad);
     (void)decode_scrape_response(bad);
@@ -153,7 +153,8 @@ TEST(TrackerHttp, MutatedRepliesNeverCrash) {
 TEST(TrackerHttp, ScrapeTargetFollowsBep48) {
   const std::vector<Sha1Hash> one{Sha1Hash{}};
   EXPECT_TRUE(scrape_target("/announce", one)->starts_with("/scrape?info_hash=%00"));
-  EXPECT_TRUE(scrape_target("/x/announce.php?k=1", one)->starts_with("/x/scrape.php?k=1&info_hash="));
+  EXPECT_TRUE(
+      scrape_target("/x/announce.php?k=1", one)->starts_with("/x/scrape.php?k=1&info_hash="));
   EXPECT_FALSE(scrape_target("/a", one));
   EXPECT_FALSE(scrape_target("/announce/x", one));
   EXPECT_FALSE(scrape_target("/x?y=/announce", one));

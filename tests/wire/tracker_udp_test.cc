@@ -32,10 +32,19 @@ TEST(TrackerUdp, ConnectHasTheMagicOfBep15) {
 }
 
 TEST(TrackerUdp, AnnounceHasTheLayoutOfBep15) {
-  const std::string expected = "1122334455667788" "00000001" "99aabbcc" +
-                               std::string(40, 'a') + std::string(40, 'b') +
-                               "0000000000000001" "0000000000000002" "0000000000000003"
-                               "00000002" "00000000" "01020304" "ffffffff" "1ae1";
+  const std::string expected =
+      "1122334455667788"
+      "00000001"
+      "99aabbcc" +
+      std::string(40, 'a') + std::string(40, 'b') +
+      "0000000000000001"
+      "0000000000000002"
+      "0000000000000003"
+      "00000002"
+      "00000000"
+      "01020304"
+      "ffffffff"
+      "1ae1";
   EXPECT_EQ(to_hex(encode(sample())), expected);
 }
 
@@ -59,8 +68,13 @@ TEST(TrackerUdp, StrideOfPeersFollowsTheFamilyOfThePacket) {
   response.announce.peers = {at("1.2.3.4:5"), at("[2001:db8::1]:6"), at("4.3.2.1:7")};
   const Bytes v4 = encode(response, Family::v4);
   const Bytes v6 = encode(response, Family::v6);
-  EXPECT_EQ(to_hex(v4), "0000000100000005" "00000078" "00000002" "00000001"
-                        "010203040005" "040302010007");
+  EXPECT_EQ(to_hex(v4),
+            "0000000100000005"
+            "00000078"
+            "00000002"
+            "00000001"
+            "010203040005"
+            "040302010007");
   EXPECT_EQ(v6.size(), 20U + 18U);
   const auto four = std::get<UdpAnnounceResponse>(*decode_udp_response(v4, Family::v4));
   EXPECT_THAT(four.announce.peers, testing::ElementsAre(at("1.2.3.4:5"), at("4.3.2.1:7")));
@@ -101,8 +115,7 @@ TEST(TrackerUdp, MutatedPacketsNeverCrash) {
   std::mt19937 rng(11);
   for (int i = 0; i < 20000; ++i) {
     Bytes bad = good;
-    for (int n = 0; n < 1 + i % 4; ++n)
-      bad[rng() % bad.size()] = static_cast<std::uint8_t>(rng());
+    for (int n = 0; n < 1 + i % 4; ++n) bad[rng() % bad.size()] = static_cast<std::uint8_t>(rng());
     bad.resize(4 + rng() % (bad.size() + 60));
     (void)decode_udp_request(bad);
     bad[0] = bad[1] = bad[2] = 0;
