@@ -16,14 +16,19 @@ OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, st
   const std::lock_guard lock(mutex_);
   const auto outcome = window_.on_read(offset, length, reader, now);
   tell(outcome.changes);
-  return {handle_of(outcome.stream), window_.deadline()};
+  Noted noted{handle_of(outcome.stream), std::nullopt};
+  if (!timer_runs_) noted.deadline = window_.deadline();
+  if (noted.deadline) timer_runs_ = true;
+  return noted;
 }
 
 std::optional<TimePoint> OpenFile::on_timer(TimePoint now) {
   const std::lock_guard lock(mutex_);
   if (closed_) return std::nullopt;
   tell(window_.on_timer(now));
-  return window_.deadline();
+  const auto next = window_.deadline();
+  timer_runs_ = next.has_value();
+  return next;
 }
 
 void OpenFile::close() {

@@ -27,7 +27,8 @@ class OpenFile {
 
   struct Noted {
     HandleId handle;                    ///< who asks, for the source
-    std::optional<TimePoint> deadline;  ///< when to call on_timer()
+    /// When to call on_timer(); nothing if nothing is due or a call is on its way already.
+    std::optional<TimePoint> deadline;
   };
   /// Notes a read, tells the source the windows that follow from it.
   Noted on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
@@ -47,6 +48,7 @@ class OpenFile {
   /// the order they were decided.
   std::mutex mutex_;
   bool closed_ = false;
+  bool timer_runs_ = false;
   fs::ReadWindow window_;
   std::map<std::uint32_t, HandleId> handles_;
 };
