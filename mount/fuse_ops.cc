@@ -76,8 +76,10 @@ void init(void* userdata, fuse_conn_info* conn) {
   conn->max_background = 1024;
   conn->congestion_threshold = 768;
   conn->max_read = static_cast<FuseBridge*>(userdata)->max_read;
-  const unsigned never = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-                         FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ATOMIC_O_TRUNC;
+  // With ASYNC_DIO a reader with O_DIRECT waits where not even SIGKILL ends it.
+  const unsigned never = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO |
+                         FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                         FUSE_CAP_ATOMIC_O_TRUNC;
   const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                           FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS |
                           FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;

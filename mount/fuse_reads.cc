@@ -122,7 +122,7 @@ void FuseReads::read(Request request) {
   fuse_req_interrupt_func(r.req, &FuseReads::on_interrupt, ticket.get());
   if (auto result = ticket->take_result_or(Ticket::State::parked)) {
     finish(ticket, *result);
-  } else if (stopping) {
+  } else if (stopping || thread_is_gone(r.tid)) {  // flush() may have come before publish()
     r.file->source()->cancel(id);
   }
 }
@@ -211,6 +211,7 @@ void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid) {
 }
 
 void FuseReads::stop() {
+  const std::lock_guard one_at_a_time(stop_mutex_);
   std::vector<TicketPtr> parked;
   {
     const std::lock_guard lock(mutex_);

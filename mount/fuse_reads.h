@@ -84,6 +84,7 @@ class FuseReads {
   PagePusher pusher_;
   std::atomic<bool> stopping_{false};
 
+  std::mutex stop_mutex_;  ///< held while stop() cancels and joins
   /// Never held while calling the source, libfuse or an OpenFile.
   mutable std::mutex mutex_;
   std::condition_variable wake_;
