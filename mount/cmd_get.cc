@@ -34,7 +34,8 @@ Result<std::unique_ptr<cache::Store>> open_tree(
   const std::filesystem::path base = folder / metainfo->name;
   cache::StoreOptions options;
   options.layout = metainfo->layout;
-  options.place.files = metainfo::content_paths(*metainfo, base);
+  options.place.root = folder;
+  options.place.files = metainfo::content_paths(*metainfo, metainfo->name);
   std::error_code ignored;
   const bool resumes = std::filesystem::exists(base, ignored);
   std::vector<bool> here(metainfo->layout.piece_count());

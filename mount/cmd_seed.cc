@@ -41,7 +41,9 @@ Result<std::unique_ptr<cache::Store>> open_checked(
   }
   cache::StoreOptions options;
   options.layout = metainfo->layout;
-  options.place.files = metainfo::content_paths(*metainfo, base);
+  const std::filesystem::path whole = std::filesystem::absolute(base);
+  options.place.root = whole.parent_path();
+  options.place.files = metainfo::content_paths(*metainfo, whole.filename());
   options.place.read_only = true;
   options.background_flush = false;
   auto store = cache::Store::open(std::move(options), verifier(metainfo));
