@@ -18,7 +18,9 @@ Torrent::Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConf
       choker_(config_.choker),
       book_(config_.peer_book, rng_()),
       sent_per_piece_(layout_.piece_count()),
-      suggested_per_piece_(layout_.piece_count()) {}
+      suggested_per_piece_(layout_.piece_count()) {
+  book_.set_complete(complete());
+}
 
 Torrent::~Torrent() = default;
 
@@ -59,7 +61,7 @@ void Torrent::dial_more(TimePoint now) {
     half_open_.insert(*endpoint);
     host_.dial(*endpoint);
   }
-  if (const auto next = book_.deadline(now, connected, static_cast<unsigned>(half_open_.size())))
+  if (const auto next = book_.deadline(connected, static_cast<unsigned>(half_open_.size())))
     wake_at(*next);
 }
 
@@ -95,11 +97,11 @@ void Torrent::on_timer(TimePoint now) {
 void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
   if (!peer.ready) {
     if (now - peer.connected_at >= limits::kHandshakeTimeout)
-      return drop(peer, "no handshake in time", CloseReason::timeout, now);
+      return drop(peer, "no handshake in time", CloseReason::lost, now);
     return wake_at(peer.connected_at + limits::kHandshakeTimeout);
   }
   if (now - peer.last_received >= limits::kIdleTimeout)
-    return drop(peer, "silent for too long", CloseReason::timeout, now);
+    return drop(peer, "silent for too long", CloseReason::lost, now);
   wake_at(peer.last_received + limits::kIdleTimeout);
   if (now - peer.last_sent >= limits::kKeepAlive) wire::append_keep_alive(to(peer));
   wake_at(std::max(peer.last_sent, now) + limits::kKeepAlive);

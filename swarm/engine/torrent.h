@@ -131,6 +131,7 @@ class Torrent {
         : id(id_), endpoint(endpoint_), dialled(!accepted), framer(!accepted), bits(pieces) {}
     PeerId id;
     Endpoint endpoint;
+    std::optional<Endpoint> booked;  ///< the book counts this connection under it
     bool dialled;
     bool ready = false;  ///< their handshake has come
     bool v2 = false;     ///< BEP 52 messages may flow
@@ -195,6 +196,7 @@ class Torrent {
   bool on_message(Peer& peer, ByteView frame, TimePoint now);
   void drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now);
   void forget(Peer& peer, CloseReason kind, TimePoint now);
+  void ban_address(const IpAddress& address, TimePoint now);
   void ban(Peer& peer, std::string_view why, TimePoint now);
   void set_bits(Peer& peer, Bitfield bits, TimePoint now);
   void disbelieve(Peer& peer, PieceIndex piece);

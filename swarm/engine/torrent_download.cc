@@ -227,7 +227,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   if (block.length == 0) return;  // some clients reject with an empty piece message
   if (!valid(block) || block.begin % kBlockSize != 0 ||
       block.length != layout_.block_size(block.piece, block.begin / kBlockSize))
-    return drop(peer, "sent a block that was not asked for", CloseReason::protocol, now);
+    return drop(peer, "sent a block that was not asked for", CloseReason::misbehaved, now);
 
   downloaded_ += block.length;
   peer.downloaded += block.length;
@@ -241,7 +241,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
     peer.outstanding.erase(asked);
     peer.snubbed = false;
   } else if (++peer.unasked > limits::kMaxUnasked) {
-    return drop(peer, "floods us with blocks nobody asked for", CloseReason::protocol, now);
+    return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
   }
 
   const std::uint32_t index = block.begin / kBlockSize;
@@ -346,9 +346,12 @@ void Torrent::piece_done(PieceIndex piece, TimePoint now) {
     if (peer->closing || !peer->ready) continue;
     wire::append_indexed(to(*peer), wire::MessageId::have, piece);
     if (peer->am_interested && (all || peer->bits.test(piece))) update_interest(*peer);
-    if (all && peer->counted_seed) drop(*peer, "both complete", CloseReason::redundant, now);
+    if (all && peer->counted_seed) drop(*peer, "both complete", CloseReason::useless, now);
   }
-  if (all) host_.log(1, "complete");
+  if (all) {
+    book_.set_complete(true);
+    host_.log(1, "complete");
+  }
 }
 
 void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
@@ -386,7 +389,7 @@ void Torrent::convict(PieceIndex piece, const PartialPiece& good, TimePoint now)
     if (Peer* liar = find(s.peer)) {
       ban(*liar, "sent a bad block", now);
     } else if (s.address != IpAddress{}) {
-      book_.ban(s.address, now);
+      ban_address(s.address, now);
     }
   }
 }

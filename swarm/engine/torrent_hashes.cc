@@ -145,7 +145,7 @@ std::optional<FileIndex> Torrent::file_with_root(const Sha256Hash& root) {
 }
 
 void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now) {
-  if (!peer.v2) return drop(peer, "asked for v2 hashes of a v1 torrent", CloseReason::protocol, now);
+  if (!peer.v2) return drop(peer, "asked for v2 hashes of a v1 torrent", CloseReason::misbehaved, now);
   const auto refuse = [&] {
     wire::append_hash_ref(to(peer), wire::MessageId::hash_reject, ref);
   };

@@ -20,6 +20,8 @@ inline constexpr Duration kHashTimeout = 4s;
 inline constexpr Duration kMinWake = 5ms;
 /// Requests a peer may queue with us; more are rejected.
 inline constexpr std::size_t kMaxQueuedRequests = 2000;
+/// Requests kept with one peer, whatever it offers to queue.
+inline constexpr unsigned kMaxDepth = 1000;
 /// Longest block served; we ask for 16 KiB, some clients for more.
 inline constexpr std::uint32_t kMaxServedBlock = 128 * 1024;
 /// Bytes handed to the socket ahead of its draining: enough to keep it busy, few enough that a

@@ -10,7 +10,6 @@
 namespace swarmfs::engine {
 
 namespace {
-constexpr std::uint8_t kExtendedHandshake = 0;
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -33,7 +32,6 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
   peer.connected_at = peer.last_received = peer.last_sent = now;
   if (rtt) peer.pace.set_connect_rtt(*rtt);
   if (dialled) {
-    book_.on_connected(endpoint, now);
     greet(peer, nullptr);
   } else {
     greet(peer, &*theirs);
@@ -84,16 +82,19 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
   peer.fast = theirs.fast;
   peer.extended = theirs.extended;
   peer.client_id = theirs.peer_id;
-  if (peer.dialled)
+  if (peer.dialled) {
     peer.v2 = metainfo_->has_v2() && theirs.info_hash == metainfo_->hashes.v2_truncated();
+    book_.on_connected(peer.endpoint, now);
+    peer.booked = peer.endpoint;
+  }
   if (!peer.extended) return;
   wire::ExtensionHandshake mine;
-  mine.client = config_.client_name;
-  if (config_.listen_port != 0) mine.listen_port = config_.listen_port;
-  mine.reqq = static_cast<std::int64_t>(limits::kMaxQueuedRequests);
+  mine.version = config_.client_name;
+  if (config_.listen_port != 0) mine.port = config_.listen_port;
+  mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
   mine.upload_only = complete();
-  mine.your_ip = peer.endpoint.address;
-  wire::append_extended(to(peer), kExtendedHandshake, wire::encode(mine));
+  mine.yourip = peer.endpoint.address;
+  wire::append_extended(to(peer), wire::kExtensionHandshakeId, wire::encode(mine));
   wake_at(now + limits::kKeepAlive);
 }
 
@@ -103,8 +104,8 @@ bool Torrent::on_handshake(Peer& peer, ByteView frame, TimePoint now) {
     drop(peer, why, kind, now);
     return false;
   };
-  if (!theirs) return refuse("not a BitTorrent peer", CloseReason::protocol);
-  if (!is_our_hash(theirs->info_hash)) return refuse("another torrent", CloseReason::protocol);
+  if (!theirs) return refuse("not a BitTorrent peer", CloseReason::misbehaved);
+  if (!is_our_hash(theirs->info_hash)) return refuse("another torrent", CloseReason::misbehaved);
   if (theirs->peer_id == config_.client_id) return refuse("ourselves", CloseReason::self);
   accept_handshake(peer, *theirs, now);
   return true;
@@ -117,7 +118,7 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
   const auto fed = peer->framer.feed(bytes, [&](ByteView frame, bool is_handshake) {
     return is_handshake ? on_handshake(*peer, frame, now) : on_message(*peer, frame, now);
   });
-  if (!fed && !peer->closing) drop(*peer, fed.error().message, CloseReason::protocol, now);
+  if (!fed && !peer->closing) drop(*peer, fed.error().message, CloseReason::misbehaved, now);
   if (!peer->closing) {
     fill(*peer, now);
     send_blocks(*peer, now);
@@ -128,12 +129,12 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
 bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
   const auto parsed = wire::parse_message(frame);
   if (!parsed) {
-    drop(peer, parsed.error().message, CloseReason::protocol, now);
+    drop(peer, parsed.error().message, CloseReason::misbehaved, now);
     return false;
   }
   const auto out_of_range = [&](PieceIndex piece) {
     if (piece.value < layout_.piece_count()) return false;
-    drop(peer, "named a piece that does not exist", CloseReason::protocol, now);
+    drop(peer, "named a piece that does not exist", CloseReason::misbehaved, now);
     return true;
   };
   std::visit(
@@ -156,17 +157,17 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
           [&](const wire::Bitfield& m) {
             Bitfield bits(layout_.piece_count());
             if (peer.greeted || !bits.from_wire(m.bits))
-              return drop(peer, "bad or second bitfield", CloseReason::protocol, now);
+              return drop(peer, "bad or second bitfield", CloseReason::misbehaved, now);
             set_bits(peer, std::move(bits), now);
           },
           [&](const wire::HaveAll&) {
             Bitfield bits(layout_.piece_count());
             bits.set_all();
-            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::protocol, now);
+            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::misbehaved, now);
             set_bits(peer, std::move(bits), now);
           },
           [&](const wire::HaveNone&) {
-            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::protocol, now);
+            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::misbehaved, now);
             set_bits(peer, Bitfield(layout_.piece_count()), now);
           },
           [&](const wire::Request& m) { on_request(peer, m.block, now); },
@@ -219,9 +220,9 @@ void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
 void Torrent::became_seed(Peer& peer, TimePoint now) {
   peer.counted_seed = true;
   picker_.add_seed();
-  book_.set_seed(peer.endpoint, true);
+  if (peer.booked) book_.set_seed(*peer.booked, true);
   // Two seeds have nothing for each other; a slot may go to someone who does.
-  if (complete()) drop(peer, "both complete", CloseReason::redundant, now);
+  if (complete()) drop(peer, "both complete", CloseReason::useless, now);
 }
 
 /// A piece the peer said it has but does not deliver is no longer counted as its.
@@ -245,14 +246,16 @@ void Torrent::update_interest(Peer& peer) {
 }
 
 void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint now) {
-  if (message.id != kExtendedHandshake) return;  // we offer no extension messages yet
+  if (message.id != wire::kExtensionHandshakeId) return;  // we offer no extension messages yet
   const auto theirs = wire::parse_extension_handshake(message.payload);
-  if (!theirs) return drop(peer, theirs.error().message, CloseReason::protocol, now);
-  if (theirs->reqq) peer.reqq = static_cast<unsigned>(std::clamp<std::int64_t>(*theirs->reqq, 1, 2000));
+  if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
+  if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
   // An accepted peer's listening port makes it someone we can dial later.
-  if (!peer.dialled && theirs->listen_port && *theirs->listen_port != 0)
-    book_.add(Endpoint{peer.endpoint.address, *theirs->listen_port}, PeerSource::incoming, now);
+  if (!peer.dialled && theirs->port && !peer.booked) {
+    const Endpoint listening{peer.endpoint.address, *theirs->port};
+    if (book_.on_incoming(listening, now)) peer.booked = listening;
+  }
 }
 
 void Torrent::drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now) {
@@ -266,7 +269,7 @@ void Torrent::drop(Peer& peer, std::string_view reason, CloseReason kind, TimePo
 void Torrent::on_closed(PeerId id, TimePoint now) {
   Peer* peer = find(id);
   if (peer == nullptr) return;
-  forget(*peer, peer->ready ? CloseReason::remote : CloseReason::timeout, now);
+  forget(*peer, peer->ready ? CloseReason::remote : CloseReason::lost, now);
   if (peers_.size() == closing_ && !reads_.empty()) host_.need_peers();
   flush(now);
 }
@@ -283,16 +286,25 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   release_all(peer);
   for (auto& [piece, requests] : leaf_requests_)
     std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
-  if (peer.dialled) book_.on_closed(peer.endpoint, now, kind);
+  if (peer.booked) {
+    book_.on_closed(*peer.booked, now, kind);
+  } else if (peer.dialled) {
+    book_.on_failed(peer.endpoint, now);
+  }
   refill_ = true;
   dial_more(now);
+}
+
+void Torrent::ban_address(const IpAddress& address, TimePoint now) {
+  // Everybody on this machine shares loopback: there only the connection goes.
+  if (!address.is_loopback()) book_.ban(address, now);
 }
 
 void Torrent::ban(Peer& peer, std::string_view why, TimePoint now) {
   if (peer.closing) return;
   ++banned_;
   host_.log(2, peer.endpoint.to_string() + " is out: " + std::string(why));
-  book_.ban(peer.endpoint.address, now);
+  ban_address(peer.endpoint.address, now);
   const PeerId id = peer.id;
   // What it sent and nobody has checked yet is not worth keeping.
   for (auto& [piece, partial] : partials_) {
@@ -303,7 +315,7 @@ void Torrent::ban(Peer& peer, std::string_view why, TimePoint now) {
     }
   }
   rewind_windows();
-  drop(peer, why, CloseReason::banned, now);
+  drop(peer, why, CloseReason::misbehaved, now);
 }
 
 }  // namespace swarmfs::engine

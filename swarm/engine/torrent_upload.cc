@@ -43,7 +43,7 @@ bool Torrent::valid(const wire::BlockRef& block) const {
 
 void Torrent::on_request(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   if (!valid(block) || block.length > limits::kMaxServedBlock)
-    return drop(peer, "asked for a block that does not exist", CloseReason::protocol, now);
+    return drop(peer, "asked for a block that does not exist", CloseReason::misbehaved, now);
   if (peer.am_choking || !have().test(block.piece) ||
       peer.upload_queue.size() >= limits::kMaxQueuedRequests)
     return reject(peer, block);

@@ -94,7 +94,7 @@ std::optional<Sha256Hash> HashTree::node(unsigned level, std::uint64_t index) co
   return index < row.size() ? row[index] : zero_subtree(level);
 }
 
-bool valid(const Run& run, std::uint64_t file_length) {
+bool valid(const HashRun& run, std::uint64_t file_length) {
   if (file_length == 0) return false;
   const unsigned top = height(file_length);
   if (run.base > top) return false;
@@ -105,12 +105,12 @@ bool valid(const Run& run, std::uint64_t file_length) {
   return run.proof_layers <= proof_layers_to_root(run.base, top);
 }
 
-std::uint32_t uncle_count(const Run& run) {
+std::uint32_t uncle_count(const HashRun& run) {
   const std::uint32_t omitted = std::max(log2_of(std::bit_ceil(run.length)), 1U) - 1;
   return run.proof_layers > omitted ? run.proof_layers - omitted : 0;
 }
 
-std::optional<Hashes> answer(const Run& run, const NodeAt& node_at) {
+std::optional<Hashes> answer(const HashRun& run, const NodeAt& node_at) {
   Hashes out;
   out.reserve(run.length + uncle_count(run));
   const auto add = [&](unsigned level, std::uint64_t index) {
@@ -129,7 +129,7 @@ std::optional<Hashes> answer(const Run& run, const NodeAt& node_at) {
   return out;
 }
 
-std::optional<Ancestor> climb(const Run& run, HashView hashes) {
+std::optional<Ancestor> climb(const HashRun& run, HashView hashes) {
   if (!std::has_single_bit(run.length) || run.index % run.length != 0) return std::nullopt;
   if (hashes.size() != std::uint64_t{run.length} + uncle_count(run)) return std::nullopt;
   const unsigned own = log2_of(run.length);
@@ -148,7 +148,7 @@ std::uint32_t proof_layers_to_root(std::uint32_t base, unsigned tree_height) {
   return tree_height > base + 1 ? tree_height - base - 1 : 0;
 }
 
-bool proves(const Run& run, HashView hashes, unsigned tree_height, const Sha256Hash& root) {
+bool proves(const HashRun& run, HashView hashes, unsigned tree_height, const Sha256Hash& root) {
   const std::optional<Ancestor> top = climb(run, hashes);
   return top && top->level == tree_height && top->index == 0 && top->hash == root;
 }

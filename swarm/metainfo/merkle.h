@@ -66,12 +66,12 @@ class HashTree {
 
 /// What a hash request asks for (BEP 52): `length` hashes of level `base` from `index` on, and
 /// uncle hashes that lead `proof_layers` levels up from the base.
-struct Run {
+struct HashRun {
   std::uint32_t base = 0;
   std::uint32_t index = 0;
   std::uint32_t length = 0;
   std::uint32_t proof_layers = 0;
-  bool operator==(const Run&) const = default;
+  bool operator==(const HashRun&) const = default;
 };
 
 /// Longest run worth an answer: all leaves of a 128 MiB piece. BEP 52 advises 512, but clients ask
@@ -81,17 +81,17 @@ inline constexpr std::uint32_t kMaxRun = 8192;
 /// BEP 52's rules for a request to a file of `file_length` bytes: length a power of two, 2 to
 /// kMaxRun (1 where the level has one node), index a multiple of it, inside the level, and the
 /// proof ending below the root.
-bool valid(const Run& run, std::uint64_t file_length);
+bool valid(const HashRun& run, std::uint64_t file_length);
 
 /// How many uncle hashes follow the run: proof layers inside the run's own subtree are omitted.
-std::uint32_t uncle_count(const Run& run);
+std::uint32_t uncle_count(const HashRun& run);
 
 /// Looks up a node of a file's tree, padding included; nothing if it is not known.
 using NodeAt = std::function<std::optional<Sha256Hash>(unsigned level, std::uint64_t index)>;
 
 /// The hashes of a `hashes` message: the run, then its uncles from the lowest up. Nothing if a
 /// node is not known: then the request is to be rejected.
-std::optional<Hashes> answer(const Run& run, const NodeAt& node_at);
+std::optional<Hashes> answer(const HashRun& run, const NodeAt& node_at);
 
 /// A node computed from below.
 struct Ancestor {
@@ -103,12 +103,12 @@ struct Ancestor {
 /// Climbs from the hashes of a `hashes` message to the highest node they lead to. Nothing if
 /// their number is not what the run asks for. The hashes are right if that node's hash is the
 /// one known already: the file's root, or a hash of a layer verified earlier.
-std::optional<Ancestor> climb(const Run& run, HashView hashes);
+std::optional<Ancestor> climb(const HashRun& run, HashView hashes);
 
 /// The proof_layers that make climb() end at the root of a tree of this height.
 std::uint32_t proof_layers_to_root(std::uint32_t base, unsigned tree_height);
 
 /// True if `hashes` answers the run and leads to `root`, the root of a tree of this height.
-bool proves(const Run& run, HashView hashes, unsigned tree_height, const Sha256Hash& root);
+bool proves(const HashRun& run, HashView hashes, unsigned tree_height, const Sha256Hash& root);
 
 }  // namespace swarmfs::metainfo::merkle
