@@ -47,6 +47,7 @@ class Includes(unittest.TestCase):
     def test_a_file_is_named_from_the_top_of_the_tree(self):
         self.assert_bad("fs/a.cc", '#include "tree.h"')
         self.assert_bad("fs/a.cc", '#include "../cache/b.h"')
+        self.assert_good("tests/fs/a.cc", '#include "fixtures.h"')
 
     def test_foreign_headers_stay_in_their_homes(self):
         self.assert_bad("swarm/engine/a.cc", "#include <boost/asio/ip/tcp.hpp>")
