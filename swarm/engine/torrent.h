@@ -113,6 +113,10 @@ class Torrent {
   const Bitfield& have() const { return picker_.have(); }
   bool complete() const { return picker_.have().all(); }
   TorrentStats stats(TimePoint now) const;
+  struct Totals {
+    std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
+  };
+  Totals totals() const { return {downloaded_, uploaded_}; }
   /// Bytes still missing, for trackers.
   std::uint64_t left() const;
 
@@ -226,7 +230,7 @@ class Torrent {
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
-  void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void on_reject(Peer& peer, const wire::BlockRef& block);
   void finish_piece(PartialPiece& partial, TimePoint now);
   void piece_failed(PieceIndex piece, TimePoint now);
   void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);

@@ -293,7 +293,7 @@ void Torrent::release_all(Peer& peer) {
       if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize});
 }
 
-void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
+void Torrent::on_reject(Peer& peer, const wire::BlockRef& block) {
   const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                [&](const Outstanding& o) { return o.block == block; });
   if (it == peer.outstanding.end()) return;  // of a request we gave up ourselves
@@ -360,6 +360,7 @@ void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
   auto node = partials_.extract(piece);
   const PartialPiece& p = node.mapped();
   leaves_.erase(piece);
+  host_.forget_piece(piece);
   std::set<PeerId> senders;
   for (const BlockSlot& slot : p.slots) senders.insert(slot.from);
   picker_.set_state(piece, PieceState::absent);

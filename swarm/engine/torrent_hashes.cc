@@ -28,7 +28,7 @@ PieceNode node_of(const Layout& layout, PieceIndex piece) {
           index * (layout.piece_length() / kBlockSize)};
 }
 
-merkle::Run run_of(const wire::HashRef& ref) {
+merkle::HashRun run_of(const wire::HashRef& ref) {
   return {ref.base_layer, ref.index, ref.length, ref.proof_layers};
 }
 
@@ -79,7 +79,7 @@ void Torrent::on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now) 
   const PieceIndex piece = it->piece;
   peer.hash_fetches.erase(it);
   const PieceNode node = node_of(layout_, piece);
-  const merkle::Run run = run_of(message.ref);
+  const merkle::HashRun run = run_of(message.ref);
   const auto top = merkle::climb(run, message.hashes);
   if (!top || top->level != node.height || top->index != node.index ||
       top->hash != *metainfo_->piece_roots[piece.value])

@@ -178,7 +178,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
             peer.suggested.push_front(m.piece);
             if (peer.suggested.size() > limits::kMaxSuggested) peer.suggested.pop_back();
           },
-          [&](const wire::Reject& m) { on_reject(peer, m.block, now); },
+          [&](const wire::Reject& m) { on_reject(peer, m.block); },
           [&](const wire::AllowedFast& m) {
             if (!out_of_range(m.piece) && peer.allowed_fast.size() < limits::kMaxSuggested)
               peer.allowed_fast.insert(m.piece);
@@ -269,7 +269,7 @@ void Torrent::drop(Peer& peer, std::string_view reason, CloseReason kind, TimePo
 void Torrent::on_closed(PeerId id, TimePoint now) {
   Peer* peer = find(id);
   if (peer == nullptr) return;
-  forget(*peer, peer->ready ? CloseReason::remote : CloseReason::lost, now);
+  forget(*peer, CloseReason::lost, now);
   if (peers_.size() == closing_ && !reads_.empty()) host_.need_peers();
   flush(now);
 }

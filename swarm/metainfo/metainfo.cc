@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "swarm/metainfo/merkle.h"
+#include "swarm/metainfo/piece_digest.h"
 
 namespace swarmfs::metainfo {
 namespace {
@@ -53,26 +53,19 @@ bool verify_piece(const Metainfo& metainfo, PieceIndex piece, std::span<const By
 
   const auto root = metainfo.has_v2() ? metainfo.piece_roots[piece.value] : std::nullopt;
   if (!root && !metainfo.has_v1()) return false;
-  std::uint32_t v2_left = root ? v2_size(metainfo.layout, piece) : 0;
-  const std::uint32_t v2_length = v2_left;
-  Sha1 v1;
-  merkle::LeafHasher v2;
-  for (ByteView view : bytes) {
-    // In cache-sized steps, so that the second hash finds the bytes where the first left them.
-    while (!view.empty()) {
-      const ByteView step = view.first(std::min<std::size_t>(view.size(), kBlockSize));
-      view = view.subspan(step.size());
-      if (metainfo.has_v1()) v1.update(step);
-      const auto in_v2 = std::min<std::size_t>(step.size(), v2_left);
-      v2.update(step.first(in_v2));
-      v2_left -= static_cast<std::uint32_t>(in_v2);
-    }
-  }
-  if (metainfo.has_v1() && v1.finish() != metainfo.piece_hashes[piece.value]) return false;
-  if (!root) return true;
   const File& file = metainfo.files[metainfo.layout.file_of(piece).value];
-  const unsigned top = merkle::piece_height(metainfo.layout.piece_length(), file.length);
-  return v2_length > 0 && merkle::root(v2.finish(), 0, top) == *root;
+  std::uint64_t in_file = root ? v2_size(metainfo.layout, piece) : size;
+  PieceDigester digester(metainfo.has_v1(), root.has_value());
+  for (const ByteView view : bytes) {
+    const auto of_file = static_cast<std::size_t>(std::min<std::uint64_t>(view.size(), in_file));
+    digester.update(view.first(of_file));
+    digester.update_pad(view.subspan(of_file));
+    in_file -= of_file;
+  }
+  const unsigned top = root ? merkle::piece_height(metainfo.layout.piece_length(), file.length) : 0;
+  const PieceDigests digests = digester.finish(top);
+  if (metainfo.has_v1() && digests.v1 != metainfo.piece_hashes[piece.value]) return false;
+  return !root || digests.v2 == *root;
 }
 
 }  // namespace swarmfs::metainfo

@@ -7,6 +7,7 @@
 
 #include "swarm/base/bencode.h"
 #include "swarm/base/hex.h"
+#include "swarm/metainfo/links.h"
 #include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/metainfo.h"
 #include "swarm/metainfo/raw_files.h"
@@ -119,11 +120,9 @@ Result<std::vector<File>> make_files(const std::vector<RawFile>& raw, const Meta
     if (m.single_file) path = {m.name};
     if (path.empty()) path = {"_"};
     file.path = unique.add(std::move(path));
-    if (r.is_symlink) {
-      file.symlink = safe_path(r.symlink);
-      if (file.symlink.empty()) return bad("symlink path", "names nothing inside the torrent");
-    }
   }
+  const Result<> links = resolve_links(raw, files);
+  if (!links) return links.error();
   return files;
 }
 

@@ -74,7 +74,6 @@ void PeerConnection::send(Bytes bytes) {
   auto slot = std::make_shared<Slot>();
   slot->head = std::move(bytes);
   queue_.push_back(std::move(slot));
-  write_some();
 }
 
 std::shared_ptr<PeerConnection::Slot> PeerConnection::reserve_block(const wire::BlockRef& block) {
@@ -92,8 +91,9 @@ void PeerConnection::fill_block(const std::shared_ptr<Slot>& slot,
   slot->owner = std::move(owner);
   slot->payload = payload;
   if (payload.empty()) slot->head.clear();
-  write_some();
 }
+
+void PeerConnection::flush() { write_some(); }
 
 void PeerConnection::write_some() {
   if (in_write_ || waiting_to_write_ || closed_) return;
@@ -170,7 +170,6 @@ void PeerConnection::close_after_flush() {
   // Blocks are not worth waiting for; a last protocol message is.
   std::erase_if(queue_, [](const auto& slot) { return slot->block && slot->sent == 0; });
   closing_ = true;
-  if (queue_.empty()) return close();
   auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
   timer->async_wait([self = shared_from_this(), timer](const error_code&) { self->close(); });
 }

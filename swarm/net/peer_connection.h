@@ -32,7 +32,10 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   /// Starts reading. Call once.
   void start();
   void resume();
+  /// Queues bytes; flush() writes them.
   void send(Bytes bytes);
+  /// Writes what is queued and ready. May call on_block_sent.
+  void flush();
 
   /// A block on its way out: created in order, filled when its bytes are there.
   class Slot;
@@ -41,7 +44,7 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   void fill_block(const std::shared_ptr<Slot>& slot, std::shared_ptr<const void> owner,
                   ByteView payload);
 
-  /// Closes after what is queued has gone, or after a second.
+  /// Closes once what is queued has gone (flush() tries at once), or after a second.
   void close_after_flush();
   void close();
 

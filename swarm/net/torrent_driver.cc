@@ -76,6 +76,9 @@ void TorrentDriver::engine_event(Event&& event) {
   if (--depth_ > 0) return;
   while (!due_.empty())
     for (auto& [answer, result] : std::exchange(due_, {})) answer(std::move(result));
+  // Writing reports blocks as sent, which is the next event: hence after this one.
+  while (!unflushed_.empty())
+    for (const auto& connection : std::exchange(unflushed_, {})) connection->flush();
   if (torrent_->complete() && !complete_callbacks_.empty())
     for (const auto& callback : std::exchange(complete_callbacks_, {})) callback();
   arm_timer();
@@ -149,19 +152,18 @@ void TorrentDriver::dial(const Endpoint& endpoint) {
           self->logger_->debug("{}: {}", endpoint.to_string(), ec.message());
           self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
         } else {
-          self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun, {});
+          self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun);
         }
       });
 }
 
 void TorrentDriver::accept(tcp::socket socket, const Endpoint& from,
-                           const wire::Handshake& theirs, ByteView rest) {
-  connected(std::move(socket), from, theirs, std::nullopt, rest);
+                           const wire::Handshake& theirs) {
+  connected(std::move(socket), from, theirs, std::nullopt);
 }
 
 void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
-                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
-                              ByteView rest) {
+                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
   if (stopped_) return;
   // The engine may send from inside add_peer, before it has told us the peer's id: the connection
   // waits in `pending_` for its first mention.
@@ -194,7 +196,6 @@ void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
     if (!given) return connection->close();
     *id = *given;
     if (waiting) connections_[*id] = connection;
-    if (!rest.empty()) torrent_->on_received(*id, rest, now());
   });
   if (connections_.contains(*id)) connection->start();
 }
@@ -207,7 +208,10 @@ std::shared_ptr<PeerConnection> TorrentDriver::connection_of(PeerId peer) {
 }
 
 void TorrentDriver::send(PeerId peer, Bytes bytes) {
-  if (auto connection = connection_of(peer)) connection->send(std::move(bytes));
+  auto connection = connection_of(peer);
+  if (!connection) return;
+  connection->send(std::move(bytes));
+  unflushed_.push_back(std::move(connection));
 }
 
 void TorrentDriver::disconnect(PeerId peer, std::string_view) {
@@ -215,37 +219,30 @@ void TorrentDriver::disconnect(PeerId peer, std::string_view) {
   if (!connection) return;
   connections_.erase(peer);
   connection->close_after_flush();
+  unflushed_.push_back(connection);
 }
 
 void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
   const auto connection = connection_of(peer);
   if (!connection) return;
   const auto slot = connection->reserve_block(block);
+  unflushed_.push_back(connection);
   const std::uint32_t index = block.begin / kBlockSize;
   if (block.begin % kBlockSize == 0) {
     const BlockPtr kept = setup_.keep->get(block.piece, index);
     if (kept && kept->size >= block.length)
-      return fill_later(connection, slot, kept, kept->view().first(block.length));
+      return connection->fill_block(slot, kept, kept->view().first(block.length));
   }
   auto buffer = std::make_shared<Bytes>(block.length);
   if (setup_.store->try_read(block.piece, block.begin, *buffer))
-    return fill_later(connection, slot, buffer, ByteView(*buffer));
+    return connection->fill_block(slot, buffer, ByteView(*buffer));
   on_pool([store = setup_.store, block, buffer] {
             return store->read(block.piece, block.begin, *buffer).has_value();
           },
           [connection, slot, buffer](TorrentDriver&, bool ok) {
             connection->fill_block(slot, buffer, ok ? ByteView(*buffer) : ByteView{});
+            connection->flush();
           });
-}
-
-/// Writing may report a sent block at once, and the engine is still in the call that asked.
-void TorrentDriver::fill_later(std::shared_ptr<PeerConnection> connection,
-                               std::shared_ptr<PeerConnection::Slot> slot,
-                               std::shared_ptr<const void> owner, ByteView payload) {
-  asio::post(io_, [connection = std::move(connection), slot = std::move(slot),
-                   owner = std::move(owner), payload]() mutable {
-    connection->fill_block(slot, std::move(owner), payload);
-  });
 }
 
 // --- content
@@ -347,6 +344,8 @@ void TorrentDriver::answer_read(ReadId read, Result<> result) {
 }
 
 // --- the rest
+
+void TorrentDriver::run_on_pool(std::function<void()> work) { asio::post(pool_, std::move(work)); }
 
 void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answer) {
   asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {

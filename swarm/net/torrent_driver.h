@@ -47,9 +47,9 @@ class TorrentDriver final : public engine::TorrentHost,
   const metainfo::Metainfo& metainfo() const { return *setup_.metainfo; }
   const engine::Torrent& torrent() const { return *torrent_; }
   bool wants(const Sha1Hash& hash) const { return torrent_->is_our_hash(hash); }
-  /// A connection that came in, with its handshake and the bytes that followed it.
+  /// A connection that came in, and the handshake it began with.
   void accept(boost::asio::ip::tcp::socket socket, const Endpoint& from,
-              const wire::Handshake& theirs, ByteView rest);
+              const wire::Handshake& theirs);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
 
   /// Called on the io thread when the last piece is verified, or at once if it is already.
@@ -65,7 +65,9 @@ class TorrentDriver final : public engine::TorrentHost,
   void cancel_read(ReadId read);
   void set_window(HandleId handle, PieceIndex first, PieceIndex end);
   void close_handle(HandleId handle);
-  /// Runs on the io thread.
+  /// Runs slow local work, such as reading the disk, on the session's pool.
+  void run_on_pool(std::function<void()> work);
+  /// `answer` runs on the io thread.
   void query(std::function<void(const engine::TorrentStats&)> answer);
 
   // --- TorrentHost
@@ -91,12 +93,8 @@ class TorrentDriver final : public engine::TorrentHost,
   void on_pool(Work work, Then then);
   void arm_timer();
   void connected(boost::asio::ip::tcp::socket socket, const Endpoint& endpoint,
-                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
-                 ByteView rest);
+                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
-  void fill_later(std::shared_ptr<PeerConnection> connection,
-                  std::shared_ptr<PeerConnection::Slot> slot, std::shared_ptr<const void> owner,
-                  ByteView payload);
   void answer_read(ReadId read, Result<> result);
   void check_room();
   static TimePoint now();
@@ -110,6 +108,7 @@ class TorrentDriver final : public engine::TorrentHost,
   TimePoint armed_ = TimePoint::max();
   boost::asio::steady_timer room_timer_;
   std::map<PeerId, std::shared_ptr<PeerConnection>> connections_;
+  std::vector<std::shared_ptr<PeerConnection>> unflushed_;  ///< have something new to write
   std::shared_ptr<PeerConnection> pending_;  ///< its PeerId is being made
   std::map<Endpoint, std::shared_ptr<boost::asio::ip::tcp::socket>> dialling_;
   std::atomic<std::uint64_t> next_read_{1};

@@ -184,6 +184,17 @@ TEST(Choker, KeepsASlotForNewcomersAmongGenerousPeers) {
   EXPECT_EQ(s.unchoked(), 8u);
 }
 
+TEST(Choker, LeavesTheNewcomersSlotOutOfTheLottery) {
+  Swarm s;
+  for (std::uint64_t id = 0; id < 7; ++id) {
+    s.join();
+    ASSERT_TRUE(s.ask(id));
+  }
+  s.join();
+  s.now += 1s;
+  EXPECT_THAT(s.round().unchoke, IsEmpty()) << "the fresh ones fill all other slots";
+}
+
 TEST(Choker, RotatesTheOptimisticSlotEveryPeriod) {
   Swarm s;
   for (int i = 0; i < 12; ++i) s.join().down_bps = i < 6 ? 1e6 : 0;
@@ -262,6 +273,23 @@ TEST(Choker, IsDueAtOnceAndThenEveryRound) {
   EXPECT_LE(s.choker.next_round(), kStart);
   s.round();
   EXPECT_EQ(s.choker.next_round(), kStart + 10s);
+}
+
+TEST(Choker, TakesTheSlotOfASeedsIdleGuestBeforeThatOfABusyOne) {
+  for (const std::uint64_t idle : {0u, 1u}) {
+    ChokerConfig config;
+    config.slots = 2;
+    config.optimistic_slots = 0;
+    config.newcomer_slots = 0;
+    Swarm s(config);
+    s.join();
+    s.join();
+    s.round(true);
+    s.now += 40s;
+    s.at(1 - idle).sent_since_unchoke = 1'000'000;
+    s.join();
+    EXPECT_THAT(s.round(true).choke, ElementsAre(PeerId(idle)));
+  }
 }
 
 /// One random life of a swarm, checking the rules at every step.

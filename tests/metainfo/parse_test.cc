@@ -206,6 +206,23 @@ TEST(ParseV1, RefusesLinksThatLeadNowhere) {
   EXPECT_THAT(with_target(str("/etc/passwd")), HasSubstr("symlink path"));
 }
 
+TEST(ParseV1, LinkTargetsCountFromTheRootOrElseFromTheLink) {
+  const auto link = [](std::string where, std::string target) {
+    return dict(
+        {{"attr", str("l")}, {"path", std::move(where)}, {"symlink path", std::move(target)}});
+  };
+  const auto m = parse_dict(v1_multi(
+      list({v1_file(path({"d", "real"}), 10), link(path({"d", "one"}), path({"d", "real"})),
+            link(path({"d", "two"}), path({"real"})),
+            link(path({"d", "e", "3"}), path({"..", "real"})), link(path({"folder"}), path({"d"})),
+            link(path({"gone"}), path({"..", "x"}))}),
+      1));
+  ASSERT_TRUE(m) << m.error().message;
+  for (const std::size_t i : {1u, 2u, 3u}) EXPECT_EQ(joined(m->files[i].symlink), "d/real") << i;
+  EXPECT_EQ(joined(m->files[4].symlink), "d");
+  EXPECT_EQ(joined(m->files[5].symlink), "x");
+}
+
 TEST(ParseV2, RefusesWhatIsMissingOrOutOfRange) {
   const std::string tree = dict({{"a", v2_file(10)}});
   EXPECT_EQ(error_of(v2_of(tree)), "accepted");
