@@ -28,6 +28,9 @@ LAYERS = {
 # Where headers that are not ours may be used. The first pattern that matches a name decides.
 EXTERNAL = (
     (r"fuse", ("mount", "tests/mount")),
+    # Who puts the program together owns the event loop; sockets are swarm/net's alone.
+    (r"boost/asio/(io_context|any_io_executor|executor_work_guard|post|signal_set|steady_timer)\.hpp",
+     ("swarm/net", "mount", "tests")),
     (r"boost/(asio|beast)", ("swarm/net", "tests/net", "tests/support", "tests/interop")),
     (r"boost/(system|assert)/", tuple(LAYERS)),
     (r"boost/", ("swarm/net", "mount", "tests")),
