@@ -8,7 +8,6 @@ the torrent's root, for every client alike. How each client is told so is its cl
 import json
 import os
 import pathlib
-import re
 import shutil
 import sys
 
@@ -24,6 +23,7 @@ class Client:
     program = ""
     versions = ("v1", "hybrid")
     needs_pads = True  # takes the pad files of a hybrid for files like any other
+    schemes = ("http", "udp")  # of the trackers that it can use
 
     def __init__(self, host):
         self.host = host
@@ -187,7 +187,3 @@ class SwarmFsMount(SwarmFs):
     def stop(self):
         if self.point and os.path.ismount(self.point):
             self.unmount()
-
-
-def matches(text, pattern):
-    return re.search(pattern, text) is not None
