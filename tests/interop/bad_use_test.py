@@ -32,9 +32,7 @@ class BadUse(rig.NetCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        why = clients.SwarmFs.absent() or clients.LibTorrent.absent()
-        if why:
-            raise unittest.SkipTest(why)
+        rig.skip(clients.SwarmFs.absent() or clients.LibTorrent.absent())
 
     def setUp(self):
         super().setUp()

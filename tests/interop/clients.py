@@ -23,6 +23,7 @@ class Client:
     program = ""
     versions = ("v1", "hybrid")
     needs_pads = True  # takes the pad files of a hybrid for files like any other
+    makes_empty_files = True
     schemes = ("http", "udp")  # of the trackers that it can use
 
     def __init__(self, host):
@@ -90,7 +91,8 @@ class LibTorrent(Client):
         self._start(torrent, data, peers)
         self.proc.wait_text(r'"event": "done"', 60)
 
-    def download(self, torrent, out, peers=()):
+    def download(self, torrent, out, peers=(), stay=False):
+        del stay  # it always does
         self._start(torrent, out, peers)
 
     def wait_done(self, timeout):
@@ -110,6 +112,7 @@ class LibTorrentUtp(LibTorrent):
     """The same with uTP allowed besides TCP, as most of its users have it."""
 
     name = "libtorrent-utp"
+    versions = ("hybrid",)
 
     def __init__(self, host, **options):
         super().__init__(host, utp=True, **options)
@@ -133,8 +136,10 @@ class SwarmFs(Client):
         self.proc.wait_text(r"\n", 30)
         self.wait_listening()
 
-    def download(self, torrent, out, peers=(), extra=()):
+    def download(self, torrent, out, peers=(), stay=False, extra=()):
+        """With `stay` it goes on seeding when it has everything, until stopped."""
         argv = [SWARMFS, "get", torrent.path, "-o", out, "--listen", f"0.0.0.0:{PORT}", *extra]
+        argv += ["--seed"] if stay else []
         for peer in peers:
             argv += ["--peer", peer]
         self.proc = self.host.start("get", argv)
@@ -155,7 +160,8 @@ class SwarmFsMount(SwarmFs):
         self.point = None
         self.cache = self.dir / "cache"
 
-    def download(self, torrent, out, peers=(), extra=()):
+    def download(self, torrent, out, peers=(), stay=True, extra=()):
+        del stay  # it always does
         self.point = pathlib.Path(out)
         self.point.mkdir(parents=True, exist_ok=True)
         argv = [SWARMFS, "mount", torrent.path, self.point, "-f", "--cache-dir", self.cache,
@@ -187,3 +193,9 @@ class SwarmFsMount(SwarmFs):
     def stop(self):
         if self.point and os.path.ismount(self.point):
             self.unmount()
+
+
+# INTEROP_SUBJECT=libtorrent puts libtorrent in swarmfs's place wherever a test allows it: that
+# tells the faults of the rig from ours.
+SUBJECT = {"swarmfs": SwarmFs, "libtorrent": LibTorrent}[os.environ.get("INTEROP_SUBJECT",
+                                                                        "swarmfs")]

@@ -194,8 +194,11 @@ def read_exactly(conn, count):
     return parts
 
 
-def serve(conn, behaviour):
-    read_exactly(conn, 68)
+def serve(conn, behaviour, address):
+    if read_exactly(conn, 20) != b"\x13BitTorrent protocol":
+        raise ConnectionError("not a plaintext handshake")
+    say("connected", peer=f"{address[0]}:{address[1]}")
+    read_exactly(conn, 48)
     behaviour.greet(conn)
     while True:
         length, = struct.unpack(">I", read_exactly(conn, 4))
@@ -209,11 +212,10 @@ def serve(conn, behaviour):
 
 
 def connection(conn, address, make):
-    say("connected", peer=f"{address[0]}:{address[1]}")
     began = time.monotonic()
     why = ""
     try:
-        serve(conn, make())
+        serve(conn, make(), address)
     except OSError as e:
         why = str(e)
     finally:

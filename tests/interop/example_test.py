@@ -5,7 +5,6 @@ different pieces out first and uploads little more than one copy in all. Then S 
 gets everything from the rest.
 """
 
-import re
 import unittest
 
 import clients
@@ -25,23 +24,21 @@ class WorkedExample(rig.NetCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        why = clients.SwarmFs.absent() or clients.LibTorrent.absent()
-        if why:
-            raise unittest.SkipTest(why)
+        rig.skip(clients.SUBJECT.absent() or clients.LibTorrent.absent())
 
     def run_example(self, version):
         file = content.make_tree(self.net.dir / "data", files={"file.bin": SIZE}) / "file.bin"
         expected = content.digest(file.parent)
         torrent = content.make_torrent(file, self.net.dir / "t.torrent", version, PIECE)
 
-        seeder = clients.SwarmFs(self.net.host("S"))
+        seeder = clients.SUBJECT(self.net.host("S"))
         seeder.host.shape(SEEDER_BITS)
         seeder.seed(torrent, file.parent)
-        peers = {n: clients.SwarmFs(self.net.host(n)) for n in "ABC"}
+        peers = {n: clients.SUBJECT(self.net.host(n)) for n in "ABC"}
         addresses = [seeder.address] + [p.address for p in peers.values()]
         for name, peer in peers.items():
             others = [a for a in addresses if a != peer.address]
-            peer.download(torrent, self.net.dir / name, others, extra=["--seed", "-v"])
+            peer.download(torrent, self.net.dir / name, others, stay=True)
         for name in peers:
             self.wait_file(peers[name], self.net.dir / name, expected)
 
@@ -53,7 +50,7 @@ class WorkedExample(rig.NetCase):
             self.assertGreater(peer.host.sent(), PIECE // 2, f"{name} passed nothing on")
 
         self.assertEqual(seeder.proc.stop(), 0)
-        last = clients.SwarmFs(self.net.host("D"))
+        last = clients.SUBJECT(self.net.host("D"))
         last.download(torrent, self.net.dir / "D", addresses)
         last.wait_done(30)
         self.assertEqual(content.digest(self.net.dir / "D"), expected)
@@ -79,7 +76,7 @@ class WorkedExample(rig.NetCase):
         """Each of three peers that know only S is given a piece that no other one has yet."""
         file = content.make_tree(self.net.dir / "data", files={"file.bin": SIZE}) / "file.bin"
         torrent = content.make_torrent(file, self.net.dir / "t.torrent", "v1", PIECE)
-        seeder = clients.SwarmFs(self.net.host("S"))
+        seeder = clients.SUBJECT(self.net.host("S"))
         seeder.host.shape(SEEDER_BITS // 2)
         seeder.seed(torrent, file.parent)
         observers = [Observer(self.net.host(n), torrent) for n in "ABC"]

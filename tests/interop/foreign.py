@@ -9,7 +9,7 @@ import json
 import pathlib
 import urllib.request
 
-from clients import PORT, Client
+from clients import PORT, SUBJECT, Client, LibTorrent
 from rig import wait_for
 
 
@@ -67,9 +67,10 @@ class Transmission(Client):
     name = "transmission"
     program = "transmission-daemon"
     versions = ("v1",)
+    makes_empty_files = False
     # 1 prefers encryption, as installed; peers without it are then tried in plaintext. 0 prefers
     # plaintext: with libtorrent, Debian's build gets no further than the encrypted handshake.
-    encryption = 1
+    encryption = 0 if SUBJECT is LibTorrent else 1
 
     def _start(self, torrent, folder):
         (self.dir / "settings.json").write_text(json.dumps({
@@ -106,8 +107,11 @@ class Transmission(Client):
 
 
 class Aria2(Client):
+    """Version 1.36 computes a wrong info hash for hybrid torrents (aria2 issue 1903)."""
+
     name = "aria2"
     program = "aria2c"
+    versions = ("v1",)
     schemes = ("http",)  # it speaks UDP to trackers only with its DHT on
 
     def _start(self, torrent, folder, *options):

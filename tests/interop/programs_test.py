@@ -90,8 +90,7 @@ class Programs(rig.NetCase):
         if not why:
             tools = ("ffmpeg", "ffprobe", "sqlite3", "unzip", "rsync")
             why = next((f"{t} is not installed" for t in tools if not shutil.which(t)), None)
-        if why:
-            raise unittest.SkipTest(why)
+        rig.skip(why)
         cls.shared = pathlib.Path(tempfile.mkdtemp(prefix=f"{rig.TMP_PREFIX}{os.getpid()}-"))
         cls.addClassCleanup(shutil.rmtree, cls.shared, ignore_errors=True)
         cls.source = make_folder(cls.shared / "folder")
@@ -122,7 +121,7 @@ class Programs(rig.NetCase):
 
     def tearDown(self):
         super().tearDown()
-        if self._outcome.success:
+        if not self.failed():
             self.assertEqual(self.mounted.unmount(), 0)
 
     def test_sha256sum(self):

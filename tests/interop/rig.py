@@ -35,6 +35,14 @@ TMP_PREFIX = "swarmfs-interop-"
 TOOLS = ("ip", "tc", "nsenter", "fusermount3")
 
 
+def skip(why):
+    """Skips the tests of a class if there is a reason; with INTEROP_REQUIRED=1 it is a failure."""
+    if why and os.environ.get("INTEROP_REQUIRED"):
+        raise AssertionError(f"cannot run, and INTEROP_REQUIRED is set: {why}")
+    if why:
+        raise unittest.SkipTest(why)
+
+
 def missing():
     """Why the rig cannot run here, or None."""
     if os.geteuid() != 0:
@@ -348,9 +356,7 @@ class NetCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        why = missing()
-        if why:
-            raise unittest.SkipTest(why)
+        skip(missing())
         # So that a stop from outside unwinds, and the Net is closed.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
@@ -363,6 +369,15 @@ class NetCase(unittest.TestCase):
         self.net = Net()
         self.addCleanup(self.net.close)
 
+    def run(self, result=None):
+        self._result = result or self.defaultTestResult()
+        self._bad_before = len(self._result.failures) + len(self._result.errors)
+        return super().run(self._result)
+
+    def failed(self):
+        """Whether this test has failed so far."""
+        return len(self._result.failures) + len(self._result.errors) > self._bad_before
+
     def tearDown(self):
-        if not self._outcome.success:
+        if self.failed():
             print(f"\n=== logs of {self.id()}\n{self.net.logs()}", file=sys.stderr)
