@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   app.footer(
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad manifest, 4 file or disk problem,\n"
       "5 data does not match, 6 network or no peers, 7 in use.");
-
+  add_tracker(app, context);
 
   try {
     app.parse(argc, argv);
