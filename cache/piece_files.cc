@@ -245,7 +245,7 @@ Result<> PieceFiles::make_folders(const fs::path& folder) {
     if (folder == place_.root || known_folders_.contains(folder)) return {};
   }
   const fs::path parent = folder.parent_path();
-  if (parent == folder || parent.empty())
+  if (parent == folder || parent.empty() || folder.filename() == "..")
     return fail(ErrorKind::bad_input, folder.string() + " is not below " + place_.root.string());
   if (const auto r = make_folders(parent); !r) return r.error();
   const auto made = disk_.make_folder(folder, kByUmask);
