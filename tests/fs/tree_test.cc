@@ -137,7 +137,7 @@ TEST(Tree, MakesClashingNamesUnique) {
 }
 
 TEST(Tree, RefusesNamesThatNoFolderCanHold) {
-  for (const std::string bad :
+  for (const std::string& bad :
        {std::string(), std::string("."), std::string(".."), std::string("a/b"),
         std::string("a\0b", 3), std::string(256, 'x')}) {
     Tree tree(0);
