@@ -29,6 +29,14 @@ std::vector<ByteView> gather(std::span<const BlockPtr> blocks, std::uint32_t beg
 /// The disk no longer holds what was written, for this reason.
 Error gone(const Error& why) { return fail(ErrorKind::mismatch, why.message); }
 
+/// So that the folder of a file at the root compares equal to the root.
+Place normal(Place place) {
+  place.root = place.root.empty() ? "." : place.root.lexically_normal();
+  if (!place.root.has_filename() && place.root.has_relative_path())
+    place.root = place.root.parent_path();
+  return place;
+}
+
 }  // namespace
 
 fs::path Place::path_of(FileIndex file) const {
@@ -36,7 +44,7 @@ fs::path Place::path_of(FileIndex file) const {
 }
 
 PieceFiles::PieceFiles(Disk& disk, const Layout& layout, Place place)
-    : disk_(disk), layout_(layout), place_(std::move(place)) {}
+    : disk_(disk), layout_(layout), place_(normal(std::move(place))) {}
 
 Result<> PieceFiles::prepare() {
   if (place_.read_only) return {};
@@ -209,9 +217,10 @@ Result<PieceFiles::FilePtr> PieceFiles::open(FileIndex file, bool for_write) {
 Result<PieceFiles::FilePtr> PieceFiles::open_for_write(FileIndex file, const fs::path& path) {
   if (place_.read_only)
     return fail(ErrorKind::permission, path.string() + " is only served, not written");
+  // Refuses symbolic links below the root: a torrent that brings one must not write through it.
+  if (const auto r = make_folders(path.parent_path()); !r) return r.error();
   auto opened = disk_.open(path, OpenMode::update);
   if (!opened && opened.error().kind == ErrorKind::not_found) {
-    if (const auto r = make_folders(path.parent_path()); !r) return r.error();
     opened = disk_.open(path, OpenMode::create);
     const std::lock_guard lock(mutex_);
     dirty_folders_.insert(path.parent_path());
@@ -236,8 +245,9 @@ Result<> PieceFiles::make_folders(const fs::path& folder) {
     if (folder == place_.root || known_folders_.contains(folder)) return {};
   }
   const fs::path parent = folder.parent_path();
+  if (parent == folder || parent.empty() || folder.filename() == "..")
+    return fail(ErrorKind::bad_input, folder.string() + " is not below " + place_.root.string());
   if (const auto r = make_folders(parent); !r) return r.error();
-  // Refuses a symbolic link: a torrent that brings one must not write through it.
   const auto made = disk_.make_folder(folder, kByUmask);
   if (!made) return made.error();
   const std::lock_guard lock(mutex_);

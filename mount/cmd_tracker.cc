@@ -2,7 +2,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "mount/commands.h"
+#include "mount/network_options.h"
 #include "swarm/net/tracker_server.h"
 
 namespace swarmfs::mount {
@@ -21,26 +21,6 @@ struct TrackerOptions {
   int interval = 120;
   bool json = false;
 };
-
-/// "A:P", or a port alone for every address of this machine.
-Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts) {
-  std::vector<Endpoint> out;
-  for (const std::string& text : texts) {
-    if (const auto endpoint = Endpoint::parse(text)) {
-      out.push_back(*endpoint);
-      continue;
-    }
-    std::uint16_t port = 0;
-    const char* const begin = text.data() + (text.starts_with(':') ? 1 : 0);
-    const auto [end, error] = std::from_chars(begin, text.data() + text.size(), port);
-    if (error != std::errc{} || end != text.data() + text.size())
-      return fail(ErrorKind::bad_input, "--listen " + text +
-                                            ": not an address and port such as 0.0.0.0:6969, "
-                                            "[::]:6969 or 6969");
-    for (const char* any : {"0.0.0.0", "::"}) out.push_back({*IpAddress::parse(any), port});
-  }
-  return out;
-}
 
 /// One line once it serves.
 void announce_ready(const net::TrackerServer& server, bool json) {

@@ -285,7 +285,8 @@ void PeerBook::on_failed(const Endpoint& endpoint, TimePoint now) {
 void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason reason) {
   Entry* entry = find(endpoint);
   if (entry == nullptr || entry->idle()) return;
-  if (entry->connections > 0)
+  const bool was_connected = entry->connections > 0;
+  if (was_connected)
     --entry->connections;
   else
     entry->dialing = false;
@@ -303,7 +304,7 @@ void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason re
       entry->not_before = now + (user ? config_.user_retry_max : config_.rest);
       return;
     case CloseReason::lost:
-      if (now - entry->connected_at >= config_.stable_after) {
+      if (was_connected && now - entry->connected_at >= config_.stable_after) {
         entry->failures = 0;
         entry->not_before = now + config_.reconnect;
         return;

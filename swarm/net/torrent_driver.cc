@@ -81,6 +81,8 @@ void TorrentDriver::engine_event(Event&& event) {
     for (const auto& connection : std::exchange(unflushed_, {})) connection->flush();
   if (torrent_->complete() && !complete_callbacks_.empty())
     for (const auto& callback : std::exchange(complete_callbacks_, {})) callback();
+  if (unwritten_ == 0)
+    for (const auto& callback : std::exchange(stored_callbacks_, {})) callback();
   arm_timer();
 }
 
@@ -355,6 +357,11 @@ void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answe
 
 void TorrentDriver::on_complete(std::function<void()> callback) {
   complete_callbacks_.push_back(std::move(callback));
+  engine_event([] {});
+}
+
+void TorrentDriver::when_stored(std::function<void()> callback) {
+  stored_callbacks_.push_back(std::move(callback));
   engine_event([] {});
 }
 

@@ -54,6 +54,8 @@ class TorrentDriver final : public engine::TorrentHost,
 
   /// Called on the io thread when the last piece is verified, or at once if it is already.
   void on_complete(std::function<void()> callback);
+  /// Called on the io thread once no verified piece waits for the disk any more.
+  void when_stored(std::function<void()> callback);
   /// Called when the engine would like more addresses.
   void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
 
@@ -116,6 +118,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::vector<std::pair<std::function<void(Result<>)>, Result<>>> due_;  ///< after the event
   std::uint64_t unwritten_ = 0;
   std::vector<std::function<void()>> complete_callbacks_;
+  std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;
   bool stopped_ = false;
   unsigned depth_ = 0;

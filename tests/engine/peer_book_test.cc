@@ -178,6 +178,14 @@ TEST(PeerBook, TakesAConnectionThatClosedAtOnceForAFailure) {
   EXPECT_EQ(book.next_dial(now, 0, 0), std::nullopt);
 }
 
+TEST(PeerBook, TakesADialThatEndedInItsHandshakeForAFailure) {
+  PeerBook book({}, 1);
+  book.add(nth(1), PeerSource::pex, kStart);
+  ASSERT_EQ(book.next_dial(kStart, 0, 0), nth(1));
+  book.on_closed(nth(1), kStart, CloseReason::lost);
+  EXPECT_EQ(book.deadline(0, 0), kStart + 10s);
+}
+
 TEST(PeerBook, LeavesUselessPeersAloneForAWhile) {
   PeerBook book({}, 1);
   book.add(nth(1), PeerSource::tracker, kStart);
