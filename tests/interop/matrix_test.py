@@ -31,7 +31,7 @@ SUBJECT = clients.SUBJECT
 
 if SUBJECT is not clients.SwarmFs:
     DIRECTIONS = ("to", "from")
-    TRACKERS = tuple(t for t in TRACKERS if t[0] is trackers.OpenTracker)
+    TRACKERS = tuple(t for t in TRACKERS if not t[0].absent())
 
 
 class Matrix(rig.NetCase):
