@@ -37,6 +37,7 @@ Bytes& Torrent::to(Peer& peer) {
 void Torrent::flush(TimePoint now) {
   if (std::exchange(refill_, false))
     for (auto& [id, peer] : peers_) fill(*peer, now);
+  if (std::exchange(slot_freed_, false)) offer_slots(now);
   for (const PeerId id : std::exchange(dirty_, {})) {
     const auto it = peers_.find(id);
     if (it == peers_.end() || it->second->closing) continue;
@@ -130,6 +131,7 @@ void Torrent::choke_round(TimePoint now) {
     if (Peer* peer = find(id)) choke(*peer);
   for (const PeerId id : decision.unchoke)
     if (Peer* peer = find(id)) unchoke(*peer, now);
+  slot_freed_ = false;  // the round has just given every slot
 }
 
 std::uint64_t Torrent::left() const {

@@ -242,6 +242,7 @@ class Torrent {
   void on_request(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void on_cancel(Peer& peer, const wire::BlockRef& block);
   void on_interest(Peer& peer, bool interested, TimePoint now);
+  void offer_slots(TimePoint now);
   void unchoke(Peer& peer, TimePoint now);
   void choke(Peer& peer);
   void reject(Peer& peer, const wire::BlockRef& block);
@@ -283,6 +284,7 @@ class Torrent {
   std::uint64_t next_peer_ = 1;
   std::map<PeerId, std::unique_ptr<Peer>> peers_;
   std::vector<PeerId> dirty_;  ///< peers with bytes in `out`
+  bool slot_freed_ = false;    ///< an unchoke ended between rounds
   bool refill_ = false;        ///< something became free: look at every peer's queue
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
   std::set<Endpoint> half_open_;

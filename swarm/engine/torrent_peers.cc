@@ -24,8 +24,10 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
   const bool dialled = !theirs;
   half_open_.erase(endpoint);
   if (book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
-      peers_.size() - closing_ >= config_.peer_book.max_connections)
+      peers_.size() - closing_ >= config_.peer_book.max_connections) {
+    if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
     return std::nullopt;
+  }
   const PeerId id(next_peer_++);
   auto& peer = *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(),
                                                            !dialled)).first->second;
@@ -286,11 +288,13 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   release_all(peer);
   for (auto& [piece, requests] : leaf_requests_)
     std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
-  if (peer.booked) {
+  // A dial that never got its handshake is the book's to judge as well.
+  if (peer.dialled) {
+    book_.on_closed(peer.endpoint, now, kind);
+  } else if (peer.booked) {
     book_.on_closed(*peer.booked, now, kind);
-  } else if (peer.dialled) {
-    book_.on_failed(peer.endpoint, now);
   }
+  if (!peer.am_choking) slot_freed_ = true;
   refill_ = true;
   dial_more(now);
 }

@@ -9,9 +9,21 @@ namespace swarmfs::engine {
 
 void Torrent::on_interest(Peer& peer, bool interested, TimePoint now) {
   peer.peer_interested = interested;
-  if (!interested || !peer.am_choking) return;
+  if (!interested) {
+    choke(peer);  // an idle unchoke would hold its slot until the next round
+    return;
+  }
+  if (!peer.am_choking) return;
   // At once, while a slot is free: waiting for the next round is what makes others slow to start.
   if (choker_.unchoke_now(choke_view(now), peer.id)) unchoke(peer, now);
+}
+
+/// A slot fell free: whoever waits longest gets it now, not at the next round.
+void Torrent::offer_slots(TimePoint now) {
+  for (auto& [id, peer] : peers_) {
+    if (peer->closing || !peer->ready || !peer->peer_interested || !peer->am_choking) continue;
+    if (choker_.unchoke_now(choke_view(now), id)) unchoke(*peer, now);
+  }
 }
 
 void Torrent::unchoke(Peer& peer, TimePoint now) {
@@ -26,6 +38,7 @@ void Torrent::unchoke(Peer& peer, TimePoint now) {
 void Torrent::choke(Peer& peer) {
   if (peer.am_choking) return;
   peer.am_choking = true;
+  slot_freed_ = true;
   wire::append_plain(to(peer), wire::MessageId::choke);
   // BEP 6: the choke first, then a reject for every request it kills.
   for (const wire::BlockRef& block : std::exchange(peer.upload_queue, {})) reject(peer, block);
@@ -141,7 +154,7 @@ std::vector<ChokePeer> Torrent::choke_view(TimePoint now) const {
     p.id = id;
     p.interested = peer->peer_interested;
     p.unchoked = !peer->am_choking;
-    p.snubbed = peer->snubbed;
+    p.snubbed = peer->snubbed && !complete();
     p.newcomer = peer->bits.count() == 0;
     p.upload_only = peer->counted_seed || peer->upload_only;
     p.down_bps = peer->down.bps(now);
