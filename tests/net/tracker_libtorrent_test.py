@@ -20,6 +20,8 @@ except ImportError:
 QUIET = {
     "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
     "allow_multiple_connections_per_ip": True, "listen_interfaces": "127.0.0.1:0",
+    # Else libtorrent asks a tracker on the loopback for nothing but /announce.
+    "ssrf_mitigation": False,
     "alert_mask": lt.alert.category_t.all_categories,
 }
 
