@@ -112,7 +112,7 @@ class Watch {
       line_.clear();
       return node_.stop();
     }
-    if (stats.disk_full && now - progress_at_ > 5s) return fail_disk();
+    if (stats.disk_full) return fail_disk();
     timer_.expires_after(200ms);
     timer_.async_wait([this](const boost::system::error_code& ec) {
       if (!ec) tick();

@@ -54,8 +54,16 @@ bool Torrent::valid(const wire::BlockRef& block) const {
   return block.begin < size && block.length <= size - block.begin;
 }
 
+/// As valid(), but in a v2 torrent a block may run past its file's end: libtorrent asks for whole
+/// blocks there, and takes zeros for what does not exist.
+bool Torrent::servable(const wire::BlockRef& block) const {
+  if (valid(block)) return true;
+  return layout_.addressing() == PieceAddressing::per_file && block.length <= kBlockSize &&
+         valid({block.piece, block.begin, 1});
+}
+
 void Torrent::on_request(Peer& peer, const wire::BlockRef& block, TimePoint now) {
-  if (!valid(block) || block.length > limits::kMaxServedBlock)
+  if (!servable(block) || block.length > limits::kMaxServedBlock)
     return drop(peer, "asked for a block that does not exist", CloseReason::misbehaved, now);
   if (peer.am_choking || !have().test(block.piece) ||
       peer.upload_queue.size() >= limits::kMaxQueuedRequests)
@@ -70,24 +78,27 @@ void Torrent::on_cancel(Peer& peer, const wire::BlockRef& block) {
   reject(peer, block);
 }
 
+/// A seed goes on with a piece it has begun for this peer, and then takes the piece it has sent
+/// least of, so that it hands out each piece once before any twice.
+std::deque<wire::BlockRef>::iterator Torrent::least_sent(Peer& peer) {
+  auto& queue = peer.upload_queue;
+  const auto begun = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
+    return block.piece == peer.sending_piece;
+  });
+  if (begun != queue.end()) return begun;
+  const auto least = std::min_element(
+      queue.begin(), queue.end(), [&](const wire::BlockRef& a, const wire::BlockRef& b) {
+        return sent_per_piece_[a.piece.value] < sent_per_piece_[b.piece.value];
+      });
+  peer.sending_piece = least->piece;
+  return least;
+}
+
 void Torrent::send_blocks(Peer& peer, TimePoint now) {
   const auto ahead = static_cast<std::uint32_t>(
       std::max<double>(limits::kSendAhead, std::min(peer.up.bps(now) * 0.05, 4e6)));
   while (peer.sending < ahead && !peer.upload_queue.empty()) {
-    auto chosen = peer.upload_queue.begin();
-    if (complete()) {
-      // A seed hands out each piece once before any twice.
-      std::uint32_t least = std::numeric_limits<std::uint32_t>::max();
-      for (auto it = peer.upload_queue.begin(); it != peer.upload_queue.end(); ++it) {
-        const std::uint32_t copies =
-            sent_per_piece_[it->piece.value] / layout_.block_count(it->piece);
-        if (copies < least) {
-          least = copies;
-          chosen = it;
-        }
-        if (least == 0) break;
-      }
-    }
+    const auto chosen = complete() ? least_sent(peer) : peer.upload_queue.begin();
     const wire::BlockRef block = *chosen;
     peer.upload_queue.erase(chosen);
     peer.sending += block.length;

@@ -130,6 +130,7 @@ void write_link(Writer& w, const ScannedFile& file) {
 
 /// BEP 3's list of files.
 void write_files(Writer& w, const std::vector<Entry>& entries) {
+  std::size_t pads = 0;
   w.begin_list();
   for (const Entry& entry : entries) {
     w.begin_dict();
@@ -143,7 +144,8 @@ void write_files(Writer& w, const std::vector<Entry>& entries) {
       write_strings(w, entry.source->path);
       write_link(w, *entry.source);
     } else {
-      write_strings(w, {".pad", std::to_string(entry.length)});
+      // Numbered: rTorrent refuses two files of one name, pads or not.
+      write_strings(w, {".pad", std::to_string(pads++)});
     }
     w.end();
   }
