@@ -54,7 +54,7 @@ TEST_F(HttpClientTest, AsksAsAGoodClientDoes) {
 
 TEST_F(HttpClientTest, PasskeysReachNeitherLogNorError) {
   std::string all;
-  for (const std::string answer :
+  for (const std::string& answer :
        {http_answer("nothing"), http_answer("", "500 Oops"), http_answer(reply_with({})),
         http_answer("", "302 Found", "Location: ftp://PASSKEY/\r\n"), std::string("junk\r\n\r\n"),
         http_answer("", "302 Found", "Location: /announce/PASSKEY\r\n")}) {
