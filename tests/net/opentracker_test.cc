@@ -55,13 +55,13 @@ class OpentrackerTest : public NetTest {
     }
   }
   std::uint16_t free_port() {
-    asio::ip::tcp::acceptor probe(loop, {asio::ip::make_address("127.0.0.1"), 0});
+    boost::asio::ip::tcp::acceptor probe(loop, {boost::asio::ip::make_address("127.0.0.1"), 0});
     return probe.local_endpoint().port();
   }
   bool answers_tcp() {
-    asio::ip::tcp::socket socket(loop);
+    boost::asio::ip::tcp::socket socket(loop);
     boost::system::error_code error;
-    socket.connect({asio::ip::make_address("127.0.0.1"), port}, error);
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), port}, error);
     return !error;
   }
 
