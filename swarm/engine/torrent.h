@@ -162,6 +162,7 @@ class Torrent {
     unsigned reqq = 250;
     std::deque<wire::BlockRef> upload_queue;
     std::optional<PieceIndex> sending_piece;  ///< begun for this peer
+    std::set<PieceIndex> reading;  ///< it asked for their leaf hashes
     std::uint32_t sending = 0;  ///< bytes handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
@@ -250,7 +251,8 @@ class Torrent {
   void choke(Peer& peer);
   void reject(Peer& peer, const wire::BlockRef& block);
   bool servable(const wire::BlockRef& block) const;
-  std::deque<wire::BlockRef>::iterator least_sent(Peer& peer);
+  bool first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const;
+  std::deque<wire::BlockRef>::iterator next_upload(Peer& peer, TimePoint now);
   void send_blocks(Peer& peer, TimePoint now);
   void suggest(Peer& peer);
   std::vector<ChokePeer> choke_view(TimePoint now) const;
@@ -299,6 +301,12 @@ class Torrent {
   std::deque<PieceIndex> volatile_;  ///< verified, readable, not on disk
   std::vector<std::uint32_t> sent_per_piece_;
   std::vector<std::uint32_t> suggested_per_piece_;
+  /// While seeding: who gets the first copy of a piece, and when a block of it last went out.
+  struct FirstCopy {
+    PeerId to;
+    TimePoint progress;
+  };
+  std::map<PieceIndex, FirstCopy> first_copies_;
 
   std::map<ReadId, ParkedRead> reads_;
   std::map<PieceIndex, std::vector<ReadId>> reads_by_piece_;

@@ -161,6 +161,7 @@ void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint no
   if (first != last || piece >= layout_.pieces_of(*file).end || !have().test(piece) ||
       leaf_requests_.size() >= limits::kMaxLeafRequests)
     return refuse();
+  if (peer.reading.size() < limits::kMaxLeafRequests) peer.reading.insert(piece);
   auto& waiting = leaf_requests_[piece];
   waiting.emplace_back(peer.id, ref);
   if (waiting.size() == 1) host_.load_leaves(piece);

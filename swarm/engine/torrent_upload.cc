@@ -78,19 +78,38 @@ void Torrent::on_cancel(Peer& peer, const wire::BlockRef& block) {
   reject(peer, block);
 }
 
-/// A seed goes on with a piece it has begun for this peer, and then takes the piece it has sent
-/// least of, so that it hands out each piece once before any twice.
-std::deque<wire::BlockRef>::iterator Torrent::least_sent(Peer& peer) {
+/// True while the first copy of a piece is under way to another peer, or has just got there: the
+/// seed's uplink is better spent on what nobody has, and this one can soon be had from that peer.
+/// Nobody loses by it, since two copies at once would each take twice as long; but who asked for
+/// the leaf hashes is waiting for single blocks, and is served.
+bool Torrent::first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const {
+  const auto it = first_copies_.find(piece);
+  return it != first_copies_.end() && it->second.to != peer.id &&
+         now - it->second.progress < limits::kFirstCopyPatience && !peer.reading.contains(piece);
+}
+
+/// What a seed sends next: the piece it has begun for this peer, and then the one it has sent least
+/// of, so that it hands out each piece once before any twice. The queue's end if all is to wait.
+std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint now) {
   auto& queue = peer.upload_queue;
+  if (!complete()) return queue.begin();
   const auto begun = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
     return block.piece == peer.sending_piece;
   });
   if (begun != queue.end()) return begun;
-  const auto least = std::min_element(
-      queue.begin(), queue.end(), [&](const wire::BlockRef& a, const wire::BlockRef& b) {
-        return sent_per_piece_[a.piece.value] < sent_per_piece_[b.piece.value];
-      });
+  auto least = queue.end();
+  for (auto it = queue.begin(); it != queue.end(); ++it) {
+    if (least != queue.end() &&
+        sent_per_piece_[it->piece.value] >= sent_per_piece_[least->piece.value])
+      continue;
+    if (!first_copy_elsewhere(peer, it->piece, now)) least = it;
+  }
+  if (least == queue.end()) {
+    wake_at(now + limits::kFirstCopyPatience);
+    return least;
+  }
   peer.sending_piece = least->piece;
+  if (sent_per_piece_[least->piece.value] == 0) first_copies_[least->piece] = {peer.id, now};
   return least;
 }
 
@@ -98,7 +117,8 @@ void Torrent::send_blocks(Peer& peer, TimePoint now) {
   const auto ahead = static_cast<std::uint32_t>(
       std::max<double>(limits::kSendAhead, std::min(peer.up.bps(now) * 0.05, 4e6)));
   while (peer.sending < ahead && !peer.upload_queue.empty()) {
-    const auto chosen = complete() ? least_sent(peer) : peer.upload_queue.begin();
+    const auto chosen = next_upload(peer, now);
+    if (chosen == peer.upload_queue.end()) return;
     const wire::BlockRef block = *chosen;
     peer.upload_queue.erase(chosen);
     peer.sending += block.length;
@@ -120,8 +140,12 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
     peer->up.add(block.length, now);
     uploaded_ += block.length;
     up_.add(block.length, now);
+    if (const auto copy = first_copies_.find(block.piece);
+        copy != first_copies_.end() && copy->second.to == id)
+      copy->second.progress = now;
     if (++peer->sent_blocks[block.piece] >= layout_.block_count(block.piece)) {
       peer->sent_blocks.erase(block.piece);
+      peer->reading.erase(block.piece);
       suggest(*peer);
     }
   } else {
