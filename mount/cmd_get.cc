@@ -57,7 +57,7 @@ Result<std::unique_ptr<cache::Store>> open_tree(
   if (!ignored && space.available < missing)
     return fail(ErrorKind::no_space, folder.string() + ": " + human_size(missing) +
                                          " are missing and " + human_size(space.available) +
-                                         " are free; make room, or mount it with --on-demand");
+                                         " are free; make space, or mount it with --on-demand");
   auto store = cache::Store::open(std::move(options), verifier(metainfo));
   if (store) (*store)->mark_present(here);
   return store;
