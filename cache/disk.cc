@@ -7,10 +7,14 @@ Result<> make_folders(Disk& disk, const fs::path& path, unsigned permissions) {
   for (const fs::path& part : path) {
     made_so_far /= part;
     // An existing one may be a symbolic link: the user's own, above the folders that are ours.
-    if (part.empty() || disk.exists(made_so_far)) continue;
-    if (const auto made = disk.make_folder(made_so_far, permissions); !made) return made.error();
+    // The last one is synced in any case: the run that made it may have been killed before.
+    const bool there = disk.exists(made_so_far);
+    if (part.empty() || (there && made_so_far != path)) continue;
+    if (!there)
+      if (const auto made = disk.make_folder(made_so_far, permissions); !made) return made.error();
     const fs::path parent = made_so_far.parent_path();
-    if (const auto r = disk.sync_folder(parent.empty() ? "." : parent); !r) return r.error();
+    const auto synced = disk.sync_folder(parent.empty() ? "." : parent);
+    if (!synced && !(there && synced.error().kind == ErrorKind::permission)) return synced.error();
   }
   return {};
 }

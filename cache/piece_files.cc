@@ -220,12 +220,14 @@ Result<PieceFiles::FilePtr> PieceFiles::open_for_write(FileIndex file, const fs:
   // Refuses symbolic links below the root: a torrent that brings one must not write through it.
   if (const auto r = make_folders(path.parent_path()); !r) return r.error();
   auto opened = disk_.open(path, OpenMode::update);
-  if (!opened && opened.error().kind == ErrorKind::not_found) {
+  if (!opened && opened.error().kind == ErrorKind::not_found)
     opened = disk_.open(path, OpenMode::create);
+  if (!opened) return opened.error();
+  {
+    // A file that was there may be of a killed run, and its name not synced yet.
     const std::lock_guard lock(mutex_);
     dirty_folders_.insert(path.parent_path());
   }
-  if (!opened) return opened.error();
 
   const std::uint64_t length = layout_.files()[file.value].length;
   const auto size = (*opened)->size();
@@ -252,7 +254,7 @@ Result<> PieceFiles::make_folders(const fs::path& folder) {
   if (!made) return made.error();
   const std::lock_guard lock(mutex_);
   known_folders_.insert(folder);
-  if (*made) dirty_folders_.insert(parent);
+  dirty_folders_.insert(parent);
   return {};
 }
 

@@ -48,6 +48,17 @@ Result<std::unique_ptr<cache::Store>> open_tree(
     if (!checked) return checked.error();
     here = checked->good;
   }
+  // The user asked for all of it: no reserve is kept, but what cannot fit is said at once.
+  options.reserve_share = 0;
+  options.reserve_bytes = 0;
+  std::uint64_t missing = 0;
+  for (std::uint32_t i = 0; i < here.size(); ++i)
+    if (!here[i]) missing += metainfo->layout.piece_size(PieceIndex(i));
+  const auto space = std::filesystem::space(folder, ignored);
+  if (!ignored && space.available < missing)
+    return fail(ErrorKind::no_space, folder.string() + ": " + human_size(missing) +
+                                         " are missing and " + human_size(space.available) +
+                                         " are free; make room, or mount it with --on-demand");
   auto store = cache::Store::open(std::move(options), verifier(metainfo));
   if (store) (*store)->mark_present(here);
   return store;
@@ -113,7 +124,7 @@ class Watch {
       line_.clear();
       return node_.stop();
     }
-    if (stats.disk_full && now - progress_at_ > 5s) return fail_disk();
+    if (stats.disk_full) return fail_disk();
     timer_.expires_after(200ms);
     timer_.async_wait([this](const boost::system::error_code& ec) {
       if (!ec) tick();

@@ -19,7 +19,7 @@ namespace swarmfs::mount {
 namespace {
 
 using nlohmann::json;
-constexpr Duration kClientTime = std::chrono::seconds(5);
+constexpr Duration kClientTime = std::chrono::seconds(1);
 
 std::string dumped(const json& value) {
   // Names from torrents need not be UTF-8.

@@ -40,7 +40,7 @@ struct ControlHandlers {
 /// to call handlers.unmount once the reply is sent.
 std::string control_reply(std::string_view request, const ControlHandlers& handlers, bool& unmount);
 
-/// Serves the socket on a thread of its own until destroyed; a client gets five seconds.
+/// Serves the socket on a thread of its own until destroyed; a client gets one second.
 class ControlServer {
  public:
   /// Replaces a socket that nobody serves; busy if somebody does.

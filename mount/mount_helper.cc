@@ -81,9 +81,11 @@ bool is_mount_helper_call(const std::vector<std::string>& argv) {
   if (argv.empty()) return false;
   const std::string_view program = base_name(argv[0]);
   if (program.starts_with("mount.")) return true;
-  // From mount.fuse3: two absolute or at least plain words first, then -o; no command of ours.
+  // From mount.fuse3. "swarmfs publish /film -o OUT" looks the same but for its command.
+  static const std::vector<std::string_view> commands = {
+      "publish", "inspect", "verify", "tracker", "seed", "get", "mount", "status", "unmount"};
   return argv.size() == 5 && argv[3] == "-o" && !argv[1].starts_with("-") &&
-         argv[2].starts_with("/") && argv[1] != "mount";
+         argv[2].starts_with("/") && !contains(commands, argv[1]);
 }
 
 Result<std::vector<std::string>> translate_mount_call(const std::vector<std::string>& argv) {

@@ -88,6 +88,11 @@ void Torrent::on_timer(TimePoint now) {
   }
   for (auto& [id, peer] : peers_)
     if (!peer->closing) check_peer_timers(*peer, now);
+  std::erase_if(first_copies_, [&](const auto& copy) {
+    return now - copy.second.progress >= limits::kFirstCopyPatience;
+  });
+  for (auto& [id, peer] : peers_)
+    if (!peer->closing) send_blocks(*peer, now);
   if (now >= choker_.next_round()) choke_round(now);
   if (!peers_.empty()) wake_at(std::max(choker_.next_round(), now + limits::kMinWake));
   dial_more(now);

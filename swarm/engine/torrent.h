@@ -136,7 +136,8 @@ class Torrent {
     Endpoint endpoint;
     std::optional<Endpoint> booked;  ///< the book counts this connection under it
     bool dialled;
-    bool ready = false;  ///< their handshake has come
+    bool ready = false;       ///< their handshake has come
+    bool introduced = false;  ///< our bitfield has gone
     bool v2 = false;     ///< BEP 52 messages may flow
     bool fast = false;
     bool extended = false;
@@ -159,6 +160,8 @@ class Torrent {
     std::uint64_t downloaded = 0, uploaded = 0, sent_since_unchoke = 0;
     unsigned reqq = 250;
     std::deque<wire::BlockRef> upload_queue;
+    std::optional<PieceIndex> sending_piece;  ///< begun for this peer
+    std::set<PieceIndex> reading;  ///< it asked for their leaf hashes
     std::uint32_t sending = 0;  ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
@@ -197,6 +200,7 @@ class Torrent {
 
   // torrent_peers.cc: connections and messages
   void greet(Peer& peer, const wire::Handshake* theirs);
+  void introduce(Peer& peer, bool fast);
   void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
   bool on_handshake(Peer& peer, ByteView frame, TimePoint now);
   bool on_message(Peer& peer, ByteView frame, TimePoint now);
@@ -250,6 +254,9 @@ class Torrent {
   void unchoke(Peer& peer, TimePoint now);
   void choke(Peer& peer);
   void reject(Peer& peer, const wire::BlockRef& block);
+  bool servable(const wire::BlockRef& block) const;
+  bool first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const;
+  std::deque<wire::BlockRef>::iterator next_upload(Peer& peer, TimePoint now);
   void send_blocks(Peer& peer, TimePoint now);
   void suggest(Peer& peer);
   std::vector<ChokePeer> choke_view(TimePoint now) const;
@@ -292,11 +299,18 @@ class Torrent {
   bool refill_ = false;        ///< something became free: look at every peer's queue
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
   std::set<Endpoint> half_open_;
+  std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
   std::map<PieceIndex, PartialPiece> partials_;
   std::map<PieceIndex, std::vector<Suspect>> suspects_;
   std::deque<PieceIndex> volatile_;  ///< verified, readable, not on disk
   std::vector<std::uint32_t> sent_per_piece_;
   std::vector<std::uint32_t> suggested_per_piece_;
+  /// While seeding: who gets the first copy of a piece, and when a block of it last went out.
+  struct FirstCopy {
+    PeerId to;
+    TimePoint progress;
+  };
+  std::map<PieceIndex, FirstCopy> first_copies_;
 
   std::map<ReadId, ParkedRead> reads_;
   std::map<PieceIndex, std::vector<ReadId>> reads_by_piece_;

@@ -164,6 +164,7 @@ void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint no
   if (!have().test(piece) || peer.leaf_requests >= limits::kMaxPeerLeafRequests ||
       leaf_requests_.size() >= limits::kMaxLeafRequests)
     return refuse();
+  if (peer.reading.size() < limits::kMaxLeafRequests) peer.reading.insert(piece);
   const auto [waiting, fresh] = leaf_requests_.try_emplace(piece);
   waiting->second.emplace_back(peer.id, ref);
   ++peer.leaf_requests;

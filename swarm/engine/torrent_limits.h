@@ -56,5 +56,7 @@ inline constexpr std::uint32_t kMaxHashRun = 512;
 inline constexpr std::size_t kMaxLeafRequests = 64;
 inline constexpr unsigned kMaxPeerLeafRequests = 8;
 inline constexpr std::size_t kMaxSuggested = 16;
+/// How long a seed keeps others waiting for a piece whose first copy makes no progress, or is done.
+inline constexpr Duration kFirstCopyPatience = 400ms;
 
 }  // namespace swarmfs::engine::limits

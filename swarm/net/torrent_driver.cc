@@ -238,11 +238,14 @@ void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
     if (kept && kept->size >= block.length)
       return connection->fill_block(slot, kept, kept->view().first(block.length));
   }
+  // What the peer asked for beyond the piece's end is zeros.
   auto buffer = std::make_shared<Bytes>(block.length);
-  if (setup_.store->try_read(block.piece, block.begin, *buffer))
+  const MutableByteView content(
+      buffer->data(), std::min(block.length, metainfo().layout.piece_size(block.piece) - block.begin));
+  if (setup_.store->try_read(block.piece, block.begin, content))
     return connection->fill_block(slot, buffer, ByteView(*buffer));
-  on_pool([store = setup_.store, block, buffer] {
-            return store->read(block.piece, block.begin, *buffer).has_value();
+  on_pool([store = setup_.store, block, content] {
+            return store->read(block.piece, block.begin, content).has_value();
           },
           [connection, slot, buffer](TorrentDriver&, bool ok) {
             connection->fill_block(slot, buffer, ok ? ByteView(*buffer) : ByteView{});

@@ -435,6 +435,29 @@ TEST_F(StoreTest, FindsUnrecordedPiecesAfterARunThatDidNotEndInOrder) {
   EXPECT_TRUE((*store)->has(PieceIndex(4)));
 }
 
+TEST_F(StoreTest, MakesNamesDurableThatAKilledRunLeftUnsynced) {
+  disk_.failed_sync_keeps_cache = true;
+  open();
+  disk_.fault = [](const SimDisk::Op& op) {
+    return op.kind == SimDisk::OpKind::write && op.path.ends_with("/0") ? EIO : 0;
+  };
+  EXPECT_FALSE(write(0)) << "the file is made, and holds nothing";
+  disk_.fault = [](const SimDisk::Op&) { return EIO; };  // nothing more reaches the disk
+  store_.reset();
+  disk_.fault = nullptr;
+  open();
+  ASSERT_TRUE(write(0));
+  ASSERT_TRUE(store_->flush());
+  const auto found = disk_.after_crash(test::CrashStyle::drop_all, 1);
+  StoreOptions with = options();
+  with.disk = found.get();
+  auto store = Store::open(with, torrent_.verify());
+  ASSERT_TRUE(store);
+  Bytes out(torrent_.pieces[0].size());
+  ASSERT_TRUE((*store)->read(PieceIndex(0), 0, out));
+  EXPECT_EQ(out, torrent_.pieces[0]);
+}
+
 TEST_F(StoreTest, KeepsPiecesReadableWhenOnlyTheRecordFailsAndRecordsThemLater) {
   open();
   ASSERT_TRUE(write(0));

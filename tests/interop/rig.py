@@ -17,6 +17,7 @@ import ctypes
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -90,14 +91,14 @@ def wait_for(what, predicate, timeout, procs=(), step=0.05):
 class Proc:
     """A process in a Host, its output in a log file. Dies with this Python process."""
 
-    def __init__(self, host, name, argv, env=None, cwd=None, user=None, stdin=None):
+    def __init__(self, host, name, argv, env=None, cwd=None):
         self.name = f"{host.name}:{name}"
         self.log = host.net.dir / f"{host.name}-{name}-{len(host.procs)}.log"
         self.argv = [str(a) for a in argv]
         with open(self.log, "wb") as out:
             self.popen = subprocess.Popen(
-                host.prefix() + self.argv, stdin=stdin or subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, cwd=cwd, start_new_session=True, user=user,
+                host.prefix() + self.argv, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.STDOUT, cwd=cwd, start_new_session=True,
                 env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
                 preexec_fn=_die_with_parent)
         self.popen_pid = self.popen.pid
@@ -168,8 +169,8 @@ class Host:
         self.procs.append(proc)
         return proc
 
-    def run(self, argv, timeout=60, **kwargs):
-        """Runs a command to its end: CompletedProcess with text output.
+    def run(self, argv, timeout=60, user=None, **kwargs):
+        """Runs a command to its end, as root or another user: CompletedProcess with text output.
 
         Killed after `timeout` s, and then AssertionError. Never use plain reads of a mount in this
         process instead: one that hangs could not be ended.
@@ -177,8 +178,10 @@ class Host:
         kwargs.setdefault("capture_output", True)
         kwargs.setdefault("text", True)
         name = pathlib.Path(str(argv[0])).name
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}",
+                   "--clear-groups", "--"] if user else []
         try:
-            return subprocess.run(self.prefix() + [str(a) for a in argv], timeout=timeout,
+            return subprocess.run(self.prefix() + as_user + [str(a) for a in argv], timeout=timeout,
                                   stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent, **kwargs)
         except subprocess.TimeoutExpired as e:
             raise AssertionError(f"{name} hung for {timeout} s: {argv}") from e

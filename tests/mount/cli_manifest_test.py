@@ -25,6 +25,11 @@ def write(path, data):
         f.write(data)
 
 
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
 class Commands(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp()
@@ -112,11 +117,11 @@ class Commands(unittest.TestCase):
 
     def test_output_is_deterministic(self):
         self.publish()
-        first = open(self.out, "rb").read()
+        first = read(self.out)
         for name in ("a.bin", "sub/b.bin"):
             os.utime(f"{self.tree}/{name}", (1, 1))
         self.publish()
-        self.assertEqual(first, open(self.out, "rb").read())
+        self.assertEqual(first, read(self.out))
 
     def test_libtorrent_torrents_verify_and_single_files_too(self):
         single = os.path.join(self.dir, "one file.bin")
@@ -211,7 +216,7 @@ class Commands(unittest.TestCase):
             self.fails(BAD_MANIFEST, f"{name}.torrent", "inspect", f"{self.dir}/{name}.torrent")
             self.run_it("verify", f"{self.dir}/{name}.torrent", self.tree, code=BAD_MANIFEST)
         self.publish()
-        whole = open(self.out, "rb").read()
+        whole = read(self.out)
         for length in range(0, len(whole), max(1, len(whole) // 25)):
             write(self.dir + "/cut.torrent", whole[:length])
             self.run_it("inspect", self.dir + "/cut.torrent", code=BAD_MANIFEST)

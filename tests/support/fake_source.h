@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "swarm/base/block.h"
+#include "swarm/base/clock.h"
 #include "swarm/base/content_source.h"
 
 namespace swarmfs::test {
