@@ -1,4 +1,5 @@
 // swarmfs get: plain download into a folder.
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
@@ -133,6 +134,10 @@ class Watch {
   void completed() {
     // The last piece is verified, but its write may still be under way.
     content_->driver().when_stored([this] {
+      // Verified is not stored: a disk that took no more leaves pieces in memory only.
+      const auto stored = content_->store().pieces();
+      if (!std::all_of(stored.begin(), stored.end(), [](bool piece) { return piece; }))
+        return fail_disk();
       line_.clear();
       complete_ = true;
       if (options_.json) {

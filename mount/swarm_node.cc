@@ -31,6 +31,8 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
 
 SwarmNode::~SwarmNode() {
   session_.reset();  // ends its drivers and its pool before the contents they use
+  // Others may hold the contents, but what they hold must not reach into the loop.
+  for (const auto& content : contents_) content->detach();
 }
 
 std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<const metainfo::Metainfo> metainfo,

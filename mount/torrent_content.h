@@ -27,6 +27,8 @@ class TorrentContent final : public ContentSource,
 
   /// Before the first read that is not answered from disk.
   void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
+  /// When nobody reads any more: the driver must not outlive its loop.
+  void detach() { driver_.reset(); }
   net::TorrentDriver& driver() { return *driver_; }
   cache::Store& store() { return *store_; }
   const metainfo::Metainfo& metainfo() const { return *metainfo_; }

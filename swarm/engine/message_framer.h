@@ -13,12 +13,14 @@
 namespace swarmfs::engine {
 
 /// Copies only what straddles two deliveries, so a whole message in one delivery is parsed in
-/// place. Memory is bounded by one message of wire::kMaxMessageSize and grows with the bytes that
-/// came, never with a claimed length.
+/// place. Memory is bounded by one message of the longest size and grows with the bytes that came,
+/// never with a claimed length.
 class MessageFramer {
  public:
-  /// `expect_handshake`: the stream begins with the 68 bytes of BEP 3.
-  explicit MessageFramer(bool expect_handshake) : in_handshake_(expect_handshake) {}
+  /// `expect_handshake`: the stream begins with the 68 bytes of BEP 3. `longest`: of a message,
+  /// its length prefix not counted.
+  explicit MessageFramer(bool expect_handshake, std::uint32_t longest = wire::kMaxMessageSize)
+      : in_handshake_(expect_handshake), longest_(longest) {}
 
   /// Calls `on_frame(ByteView frame, bool is_handshake)` for each complete frame (a message's body
   /// without its prefix); it returns false to stop, and the rest is dropped. Error: protocol, for
@@ -58,7 +60,7 @@ class MessageFramer {
     if (in_handshake_) return wire::kHandshakeSize;
     if (front.size() < 4) return std::size_t{0};
     const auto length = load_be<std::uint32_t>(front.data());
-    if (length > wire::kMaxMessageSize)
+    if (length > longest_)
       return fail(ErrorKind::protocol, "a message of " + std::to_string(length) + " bytes");
     return std::size_t{length} + 4;
   }
@@ -70,6 +72,7 @@ class MessageFramer {
   }
 
   bool in_handshake_;
+  std::uint32_t longest_;
   Bytes pending_;
 };
 

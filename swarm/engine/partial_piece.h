@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "swarm/base/block.h"
-#include "swarm/base/clock.h"
+#include "swarm/base/endpoint.h"
 #include "swarm/base/layout.h"
 #include "swarm/base/strong_index.h"
 
@@ -20,6 +20,7 @@ struct BlockSlot {
   State state = State::free;
   std::vector<PeerId> asked;  ///< copies in flight, oldest first
   PeerId from{};              ///< who sent the bytes
+  IpAddress address;          ///< of `from`, which may leave before they are checked
   BlockPtr data;
 
   bool here() const { return state == State::received || state == State::verified; }
@@ -61,11 +62,12 @@ struct PartialPiece {
     ++free;
     return true;
   }
-  void receive(std::uint32_t block, PeerId peer, BlockPtr data) {
+  void receive(std::uint32_t block, PeerId peer, const IpAddress& address, BlockPtr data) {
     BlockSlot& slot = slots[block];
     if (slot.state == BlockSlot::State::free) --free;
     slot.state = BlockSlot::State::received;
     slot.from = peer;
+    slot.address = address;
     slot.data = std::move(data);
     ++here;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 #include "swarm/base/crc32c.h"
 #include "swarm/engine/peer_priority.h"
@@ -126,8 +127,10 @@ void PeerBook::set_seed(const Endpoint& endpoint, bool seed) {
   earliest_stale_ = true;
 }
 
-void PeerBook::set_complete(bool complete) {
-  complete_ = complete;
+void PeerBook::set_complete(bool complete, TimePoint now) {
+  if (std::exchange(complete_, complete) && !complete)
+    for (auto& [endpoint, entry] : entries_)
+      if (entry.failures == 0) entry.not_before = std::min(entry.not_before, now + config_.reconnect);
   earliest_stale_ = true;
 }
 

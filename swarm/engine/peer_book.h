@@ -81,8 +81,9 @@ class PeerBook {
   void on_closed(const Endpoint& endpoint, TimePoint now, CloseReason reason);
 
   void set_seed(const Endpoint& endpoint, bool seed);
-  /// While we have everything we want, seeds are not dialled.
-  void set_complete(bool complete);
+  /// While we have everything we want, seeds are not dialled. When that ends, those that were left
+  /// as useless need not rest any longer.
+  void set_complete(bool complete, TimePoint now);
   void set_allow_local(bool allow) { config_.allow_local = allow; }
   /// Our own address as others see it, one for each family; BEP 40 priorities follow from it.
   void set_external(const Endpoint& external);

@@ -19,7 +19,7 @@ Torrent::Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConf
       book_(config_.peer_book, rng_()),
       sent_per_piece_(layout_.piece_count()),
       suggested_per_piece_(layout_.piece_count()) {
-  book_.set_complete(complete());
+  book_.set_complete(complete(), TimePoint{});
 }
 
 Torrent::~Torrent() = default;

@@ -131,8 +131,7 @@ class Torrent {
     TimePoint sent;
   };
   struct Peer {
-    Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted)
-        : id(id_), endpoint(endpoint_), dialled(!accepted), framer(!accepted), bits(pieces) {}
+    Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted);
     PeerId id;
     Endpoint endpoint;
     std::optional<Endpoint> booked;  ///< the book counts this connection under it
@@ -163,9 +162,12 @@ class Torrent {
     std::deque<wire::BlockRef> upload_queue;
     std::optional<PieceIndex> sending_piece;  ///< begun for this peer
     std::set<PieceIndex> reading;  ///< it asked for their leaf hashes
-    std::uint32_t sending = 0;  ///< bytes handed to the host and not yet sent
+    std::uint32_t sending = 0;  ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
+    unsigned leaf_requests = 0;  ///< of its, waiting for the host
+    double patience;             ///< left with its costly messages, as of patience_at
+    TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
     Bytes out;
   };
@@ -202,6 +204,8 @@ class Torrent {
   void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
   bool on_handshake(Peer& peer, ByteView frame, TimePoint now);
   bool on_message(Peer& peer, ByteView frame, TimePoint now);
+  /// Takes one costly message from what the peer is allowed; false if that is used up.
+  bool patient(Peer& peer, TimePoint now) const;
   void drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now);
   void forget(Peer& peer, CloseReason kind, TimePoint now);
   void ban_address(const IpAddress& address, TimePoint now);
@@ -234,12 +238,12 @@ class Torrent {
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
-  void on_reject(Peer& peer, const wire::BlockRef& block);
+  void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void finish_piece(PartialPiece& partial, TimePoint now);
   void piece_failed(PieceIndex piece, TimePoint now);
   void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);
   void piece_done(PieceIndex piece, TimePoint now);
-  void lose(PieceIndex piece);
+  void lose(PieceIndex piece, TimePoint now);
 
 
   // torrent_upload.cc
@@ -320,6 +324,7 @@ class Torrent {
 
   bool room_ = true;
   bool disk_full_ = false;
+  TimePoint disk_failed_at_{};
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
   std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;

@@ -13,6 +13,7 @@ namespace swarmfs::engine {
 
 void Torrent::fill(Peer& peer, TimePoint now) {
   if (peer.closing || !peer.ready || !peer.am_interested) return;
+  if (peer.peer_choking && peer.allowed_fast.empty()) return;
   const std::size_t depth = peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
   while (peer.outstanding.size() < depth) {
     const auto block = next_block(peer, now);
@@ -257,7 +258,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   data->size = block.length;
   std::copy(message.data.begin(), message.data.end(), data->data.begin());
   std::erase(p->slots[index].asked, peer.id);
-  p->receive(index, peer.id, std::move(data));
+  p->receive(index, peer.id, peer.endpoint.address, std::move(data));
   cancel_copies(*p, index);
   if (!check_block(*p, index, now)) return;
   note_progress(block.piece, now);
@@ -293,7 +294,7 @@ void Torrent::release_all(Peer& peer) {
       if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize});
 }
 
-void Torrent::on_reject(Peer& peer, const wire::BlockRef& block) {
+void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                [&](const Outstanding& o) { return o.block == block; });
   if (it == peer.outstanding.end()) return;  // of a request we gave up ourselves
@@ -301,6 +302,8 @@ void Torrent::on_reject(Peer& peer, const wire::BlockRef& block) {
   release(peer, block);
   // Unchoked and still refused: it does not have the piece, whatever it said.
   peer.allowed_fast.erase(block.piece);
+  if (!patient(peer, now))
+    return drop(peer, "keeps rejecting what it offers", CloseReason::misbehaved, now);
   if (!peer.peer_choking) disbelieve(peer, block.piece);
   update_interest(peer);
   refill_ = true;
@@ -349,7 +352,7 @@ void Torrent::piece_done(PieceIndex piece, TimePoint now) {
     if (all && peer->counted_seed) drop(*peer, "both complete", CloseReason::useless, now);
   }
   if (all) {
-    book_.set_complete(true);
+    book_.set_complete(true, now);
     host_.log(1, "complete");
   }
 }
@@ -367,16 +370,19 @@ void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
   rewind_windows();
   host_.log(2, "piece " + std::to_string(piece.value) + " failed its hash");
   if (senders.size() == 1) {
-    if (Peer* liar = find(*senders.begin())) ban(*liar, "sent a bad piece", now);
+    if (Peer* liar = find(*senders.begin())) {
+      ban(*liar, "sent a bad piece", now);
+    } else {
+      ban_address(p.slots.front().address, now);
+    }
     return;
   }
   // Several senders: remember what each sent. The piece is fetched again from one peer alone,
   // which either convicts that peer or yields the right bytes to compare with.
   auto& suspects = suspects_[piece];
   for (std::uint32_t b = 0; b < p.slots.size(); ++b) {
-    const Peer* from = find(p.slots[b].from);
-    const IpAddress address = from != nullptr ? from->endpoint.address : IpAddress{};
-    suspects.push_back({p.slots[b].from, address, b, sha1(p.slots[b].data->view())});
+    const BlockSlot& slot = p.slots[b];
+    suspects.push_back({slot.from, slot.address, b, sha1(slot.data->view())});
   }
 }
 
@@ -389,7 +395,7 @@ void Torrent::convict(PieceIndex piece, const PartialPiece& good, TimePoint now)
     if (sha1(good.slots[s.block].data->view()) == s.digest) continue;
     if (Peer* liar = find(s.peer)) {
       ban(*liar, "sent a bad block", now);
-    } else if (s.address != IpAddress{}) {
+    } else {
       ban_address(s.address, now);
     }
   }
@@ -398,38 +404,45 @@ void Torrent::convict(PieceIndex piece, const PartialPiece& good, TimePoint now)
 void Torrent::on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoint now) {
   if (stored) {
     disk_full_ = false;
+    std::erase(volatile_, piece);  // it was there from an earlier try
     return;
   }
   if (!disk_full_) host_.log(2, stored.error().message);
   disk_full_ = true;
+  disk_failed_at_ = now;
   // It stays readable from memory until newer ones need the room, then counts as absent.
   volatile_.push_back(piece);
   const auto most = std::max<std::uint64_t>(2, config_.volatile_bytes / layout_.piece_length());
   while (volatile_.size() > most) {
     const PieceIndex oldest = volatile_.front();
     volatile_.pop_front();
-    lose(oldest);
+    lose(oldest, now);
   }
   refill_ = true;
   flush(now);
 }
 
-void Torrent::lose(PieceIndex piece) {
+void Torrent::lose(PieceIndex piece, TimePoint now) {
   if (picker_.state(piece) != PieceState::have) return;
   picker_.set_state(piece, PieceState::absent);
+  book_.set_complete(false, now);
   host_.forget_piece(piece);
   for (auto& [id, peer] : peers_)
     if (!peer->closing) update_interest(*peer);
 }
 
 void Torrent::on_piece_lost(PieceIndex piece, TimePoint now) {
-  lose(piece);
+  lose(piece, now);
+  dial_more(now);
   refill_ = true;
   flush(now);
 }
 
 void Torrent::set_room_for_backfill(bool room, TimePoint now) {
-  if (std::exchange(room_, room) == room || !room) return;
+  // A disk that failed is tried again after a while: someone may have made room, or mended it.
+  const bool rested = disk_full_ && room && now - disk_failed_at_ >= limits::kDiskRest;
+  if (rested) disk_full_ = false;
+  if ((std::exchange(room_, room) == room && !rested) || !room) return;
   refill_ = true;
   flush(now);
 }

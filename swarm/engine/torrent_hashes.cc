@@ -150,21 +150,25 @@ void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint no
     wire::append_hash_ref(to(peer), wire::MessageId::hash_reject, ref);
   };
   const auto file = file_with_root(ref.pieces_root);
-  if (!file || !merkle::valid(run_of(ref), layout_.files()[file->value].length)) return refuse();
+  if (peer.out.size() > limits::kMaxUnsentAnswers || !file || !merkle::valid(run_of(ref), layout_.files()[file->value].length)) return refuse();
   const unsigned piece_level = merkle::piece_level(layout_.piece_length());
   if (ref.base_layer >= piece_level) return answer_hash_request(peer, ref, *file, 0, {});
 
   // Below the piece layer the leaves must be computed, from one piece that is here.
-  const std::uint32_t first = (ref.index << ref.base_layer) >> piece_level;
-  const std::uint32_t last = ((ref.index + ref.length - 1) << ref.base_layer) >> piece_level;
-  const PieceIndex piece(layout_.pieces_of(*file).first.value + first);
-  if (first != last || piece >= layout_.pieces_of(*file).end || !have().test(piece) ||
+  const std::uint64_t begin = ref.index;
+  const std::uint64_t first = begin << ref.base_layer >> piece_level;
+  const std::uint64_t last = (begin + ref.length - 1) << ref.base_layer >> piece_level;
+  const auto range = layout_.pieces_of(*file);
+  if (first != last || first >= range.end.value - range.first.value) return refuse();
+  const PieceIndex piece(range.first.value + static_cast<std::uint32_t>(first));
+  if (!have().test(piece) || peer.leaf_requests >= limits::kMaxPeerLeafRequests ||
       leaf_requests_.size() >= limits::kMaxLeafRequests)
     return refuse();
   if (peer.reading.size() < limits::kMaxLeafRequests) peer.reading.insert(piece);
-  auto& waiting = leaf_requests_[piece];
-  waiting.emplace_back(peer.id, ref);
-  if (waiting.size() == 1) host_.load_leaves(piece);
+  const auto [waiting, fresh] = leaf_requests_.try_emplace(piece);
+  waiting->second.emplace_back(peer.id, ref);
+  ++peer.leaf_requests;
+  if (fresh) host_.load_leaves(piece);
 }
 
 void Torrent::on_leaves(PieceIndex piece, std::vector<Sha256Hash> leaves, TimePoint now) {
@@ -174,6 +178,7 @@ void Torrent::on_leaves(PieceIndex piece, std::vector<Sha256Hash> leaves, TimePo
   for (const auto& [id, ref] : node.mapped()) {
     Peer* peer = find(id);
     if (peer == nullptr) continue;
+    --peer->leaf_requests;
     if (leaves.empty()) {
       wire::append_hash_ref(to(*peer), wire::MessageId::hash_reject, ref);
     } else {

@@ -29,6 +29,22 @@ inline constexpr std::uint32_t kMaxServedBlock = 128 * 1024;
 inline constexpr std::uint32_t kSendAhead = 256 * 1024;
 /// Blocks nobody asked for (or asked for long ago) before a peer is dropped as a flooder.
 inline constexpr unsigned kMaxUnasked = 4000;
+/// Messages that make us work far more than they cost to send (changes of interest, chokes, pieces
+/// taken back): a peer may send this many at once and this many a second.
+inline constexpr double kPatience = 1000;
+inline constexpr double kPatiencePerSecond = 100;
+/// Longest message taken, unless the bitfield is longer: piece messages have 16 KiB, runs of hashes
+/// about as much, metadata pieces (BEP 9) a little more.
+inline constexpr std::uint32_t kMaxMessage = 64 * 1024;
+/// A peer's unsent output beyond which its hash requests are rejected.
+inline constexpr std::size_t kMaxUnsentAnswers = 256 * 1024;
+/// What a block given to the host counts for at least: requests for single bytes must not make
+/// the queue towards a peer that does not read a long one.
+inline constexpr std::uint32_t kMinSendCost = 4 * 1024;
+/// Pieces whose sent blocks are counted, for each peer.
+inline constexpr std::size_t kMaxSentPieces = 256;
+/// How long writing to a disk that failed is left alone.
+inline constexpr Duration kDiskRest = 30s;
 /// Copies of one block in flight: two, and three while a reader waits.
 inline constexpr std::size_t kMaxCopies = 2;
 inline constexpr std::size_t kMaxUrgentCopies = 3;
@@ -38,6 +54,7 @@ inline constexpr unsigned kReadsLookedAt = 128;
 inline constexpr std::size_t kMaxHashFetches = 2;
 inline constexpr std::uint32_t kMaxHashRun = 512;
 inline constexpr std::size_t kMaxLeafRequests = 64;
+inline constexpr unsigned kMaxPeerLeafRequests = 8;
 inline constexpr std::size_t kMaxSuggested = 16;
 /// How long a seed keeps others waiting for a piece whose first copy makes no progress, or is done.
 inline constexpr Duration kFirstCopyPatience = 400ms;

@@ -18,6 +18,14 @@ template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
 }  // namespace
 
+Torrent::Peer::Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted)
+    : id(id_),
+      endpoint(endpoint_),
+      dialled(!accepted),
+      framer(!accepted, std::max(limits::kMaxMessage, (pieces + 7) / 8 + 1)),
+      bits(pieces),
+      patience(limits::kPatience) {}
+
 std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                         std::optional<wire::Handshake> theirs,
                                         std::optional<Duration> rtt, TimePoint now) {
@@ -31,7 +39,7 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
   const PeerId id(next_peer_++);
   auto& peer = *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(),
                                                            !dialled)).first->second;
-  peer.connected_at = peer.last_received = peer.last_sent = now;
+  peer.connected_at = peer.last_received = peer.last_sent = peer.patience_at = now;
   if (rtt) peer.pace.set_connect_rtt(*rtt);
   if (dialled) {
     greet(peer, nullptr);
@@ -151,7 +159,9 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
       Overloaded{
           [](const wire::KeepAlive&) {}, [](const wire::Port&) {}, [](const wire::Unknown&) {},
           [&](const wire::Choke&) {
-            peer.peer_choking = true;
+            if (std::exchange(peer.peer_choking, true)) return;
+            if (!patient(peer, now))
+              return drop(peer, "keeps choking us", CloseReason::misbehaved, now);
             release_all(peer);
             refill_ = true;
           },
@@ -191,7 +201,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
             peer.suggested.push_front(m.piece);
             if (peer.suggested.size() > limits::kMaxSuggested) peer.suggested.pop_back();
           },
-          [&](const wire::Reject& m) { on_reject(peer, m.block); },
+          [&](const wire::Reject& m) { on_reject(peer, m.block, now); },
           [&](const wire::AllowedFast& m) {
             if (!out_of_range(m.piece) && peer.allowed_fast.size() < limits::kMaxSuggested)
               peer.allowed_fast.insert(m.piece);
@@ -269,6 +279,15 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
     const Endpoint listening{peer.endpoint.address, *theirs->port};
     if (book_.on_incoming(listening, now)) peer.booked = listening;
   }
+}
+
+bool Torrent::patient(Peer& peer, TimePoint now) const {
+  const double earned = to_seconds(now - peer.patience_at) * limits::kPatiencePerSecond;
+  peer.patience = std::min(limits::kPatience, peer.patience + earned) - 1;
+  peer.patience_at = now;
+  if (peer.patience >= 0) return true;
+  peer.patience = 0;
+  return false;
 }
 
 void Torrent::drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now) {

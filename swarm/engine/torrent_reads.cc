@@ -36,6 +36,7 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
 }
 
 void Torrent::set_window(HandleId handle, PieceIndex first, PieceIndex end, TimePoint now) {
+  end = std::min(end, PieceIndex(layout_.piece_count()));
   if (end <= first) {
     windows_.erase(handle);
     return;

@@ -8,13 +8,14 @@
 namespace swarmfs::engine {
 
 void Torrent::on_interest(Peer& peer, bool interested, TimePoint now) {
-  peer.peer_interested = interested;
+  if (std::exchange(peer.peer_interested, interested) == interested) return;
   if (!interested) {
     choke(peer);  // an idle unchoke would hold its slot until the next round
     return;
   }
-  if (!peer.am_choking) return;
   // At once, while a slot is free: waiting for the next round is what makes others slow to start.
+  // Who cannot make up its mind does wait.
+  if (!peer.am_choking || !patient(peer, now)) return;
   if (choker_.unchoke_now(choke_view(now), peer.id)) unchoke(peer, now);
 }
 
@@ -121,7 +122,7 @@ void Torrent::send_blocks(Peer& peer, TimePoint now) {
     if (chosen == peer.upload_queue.end()) return;
     const wire::BlockRef block = *chosen;
     peer.upload_queue.erase(chosen);
-    peer.sending += block.length;
+    peer.sending += std::max(block.length, limits::kMinSendCost);
     ++sent_per_piece_[block.piece.value];
     // Messages decided before this block go out before it.
     if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
@@ -132,7 +133,7 @@ void Torrent::send_blocks(Peer& peer, TimePoint now) {
 void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, TimePoint now) {
   Peer* peer = find(id);
   if (peer == nullptr) return;
-  peer->sending -= std::min(peer->sending, block.length);
+  peer->sending -= std::min(peer->sending, std::max(block.length, limits::kMinSendCost));
   if (ok) {
     peer->last_sent = now;
     peer->uploaded += block.length;
@@ -140,6 +141,7 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
     peer->up.add(block.length, now);
     uploaded_ += block.length;
     up_.add(block.length, now);
+    if (peer->sent_blocks.size() > limits::kMaxSentPieces) peer->sent_blocks.clear();
     if (const auto copy = first_copies_.find(block.piece);
         copy != first_copies_.end() && copy->second.to == id)
       copy->second.progress = now;

@@ -59,7 +59,7 @@ void PeerConnection::read_some() {
   // One buffer for all connections of the thread: a connection at rest costs no buffer.
   static thread_local std::array<std::uint8_t, 256 * 1024> buffer;
   if (closed_) return;
-  if (events_.congested()) {
+  if (unsent_ > kMaxUnsent || events_.congested()) {
     paused_ = true;
     return;
   }
@@ -78,6 +78,7 @@ void PeerConnection::send(Bytes bytes) {
   if (closed_ || closing_) return;
   auto slot = std::make_shared<Slot>();
   slot->head = std::move(bytes);
+  unsent_ += slot->head.size();
   queue_.push_back(std::move(slot));
 }
 
@@ -140,12 +141,18 @@ void PeerConnection::write_some() {
       if (front->sent < front->size()) break;
       queue_.pop_front();
       // May queue more, which the outer loop then sends.
-      if (front->block) events_.on_block_sent(*front->block, !front->payload.empty());
+      if (!front->block) {
+        unsent_ -= front->size();
+      } else {
+        events_.on_block_sent(*front->block, !front->payload.empty());
+      }
     }
+    if (unsent_ <= kMaxUnsent) resume();
     if (static_cast<std::size_t>(n) < offered) {
       in_write_ = false;
       return wait_writable();
     }
+    if (closing_) drop_blocks();
   }
   in_write_ = false;
   if (closing_ && queue_.empty()) close();
@@ -172,16 +179,21 @@ void PeerConnection::fail_connection() {
 
 void PeerConnection::close_after_flush() {
   if (closed_ || closing_) return;
-  // Blocks are not worth waiting for; a last protocol message is.
-  std::erase_if(queue_, [](const auto& slot) { return slot->block && slot->sent == 0; });
   closing_ = true;
+  if (!in_write_) drop_blocks();  // else what is on its way out is not yet known
   auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
   timer->async_wait([self = shared_from_this(), timer](const error_code&) { self->close(); });
+}
+
+/// Blocks are not worth waiting for when it ends; a last protocol message is.
+void PeerConnection::drop_blocks() {
+  std::erase_if(queue_, [](const auto& slot) { return slot->block && slot->sent == 0; });
 }
 
 void PeerConnection::close() {
   if (std::exchange(closed_, true)) return;
   queue_.clear();
+  unsent_ = 0;
   error_code ignored;
   socket_.close(ignored);
 }

@@ -29,6 +29,10 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
 
   PeerConnection(boost::asio::ip::tcp::socket socket, Events events);
 
+  /// Bytes of protocol messages that a peer may leave unread before we read no more of what it
+  /// sends: most messages are answers, so this bounds what one that never reads can make us keep.
+  static constexpr std::size_t kMaxUnsent = 256 * 1024;
+
   /// Starts reading. Call once.
   void start();
   void resume();
@@ -54,10 +58,12 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   void write_some();
   void wait_writable();
   void fail_connection();
+  void drop_blocks();
 
   boost::asio::ip::tcp::socket socket_;
   Events events_;
   std::deque<std::shared_ptr<Slot>> queue_;
+  std::size_t unsent_ = 0;  ///< bytes of queued protocol messages
   bool waiting_to_write_ = false;
   bool in_write_ = false;
   bool paused_ = false;

@@ -55,8 +55,8 @@ Result<> Session::open(const Endpoint& endpoint) {
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return Error::from_errno(ec.value(), "cannot listen on " + endpoint.to_string());
   port_ = acceptor.local_endpoint().port();
-  acceptors_.push_back(std::move(acceptor));
-  accept_next(acceptors_.back());
+  listeners_.push_back({std::move(acceptor), asio::steady_timer(io_)});
+  accept_next(listeners_.back());
   return {};
 }
 
@@ -67,9 +67,9 @@ Result<> Session::listen() {
 
   const IpAddress any4 = IpAddress::v4({});
   const IpAddress any6 = IpAddress::v6({});
-  for (std::uint16_t port = kDefaultPort; port < kDefaultPort + 10 && acceptors_.empty(); ++port)
+  for (std::uint16_t port = kDefaultPort; port < kDefaultPort + 10 && listeners_.empty(); ++port)
     if (!open({any4, port})) continue;
-  if (acceptors_.empty())
+  if (listeners_.empty())
     if (auto opened = open({any4, 0}); !opened) return opened;
   // The same port number for both families; a machine without IPv6 does without.
   const std::uint16_t port = port_;
@@ -86,30 +86,38 @@ struct Session::Incoming : std::enable_shared_from_this<Incoming> {
   std::size_t filled = 0;
 };
 
-void Session::accept_next(tcp::acceptor& acceptor) {
-  acceptor.async_accept([this, &acceptor](const error_code& ec, tcp::socket socket) {
-    if (stopped_ || ec == asio::error::operation_aborted) return;
-    if (!ec && incoming_.size() < kMaxUnidentified) {
-      auto incoming = std::make_shared<Incoming>(std::move(socket));
-      incoming_.insert(incoming);
-      incoming->timeout.expires_after(10s);
-      incoming->timeout.async_wait([weak = std::weak_ptr(incoming)](const error_code& cancelled) {
-        const auto late = weak.lock();
-        error_code ignored;
-        if (!cancelled && late) late->socket.close(ignored);
-      });
-      identify(incoming);
-    } else if (ec) {
+void Session::accept_next(Listener& listener) {
+  listener.acceptor.async_accept([this, &listener](const error_code& ec, tcp::socket socket) {
+    if (ec == asio::error::operation_aborted || stopped_) return;
+    if (ec) {
       // Out of descriptors, most likely: do not spin.
       logger_->warn("cannot accept a connection: {}", ec.message());
-      auto pause = std::make_shared<asio::steady_timer>(io_, 200ms);
-      pause->async_wait([this, &acceptor, pause](const error_code&) {
-        if (!stopped_) accept_next(acceptor);
+      listener.pause.expires_after(200ms);
+      listener.pause.async_wait([this, &listener](const error_code& cancelled) {
+        if (!cancelled) accept_next(listener);
       });
       return;
     }
-    accept_next(acceptor);
+    greet(std::move(socket));
+    accept_next(listener);
   });
+}
+
+void Session::greet(tcp::socket socket) {
+  error_code ignored;
+  if (incoming_.size() >= kMaxUnidentified) {
+    incoming_.front()->socket.close(ignored);
+    incoming_.pop_front();
+  }
+  auto incoming = std::make_shared<Incoming>(std::move(socket));
+  incoming_.push_back(incoming);
+  incoming->timeout.expires_after(10s);
+  incoming->timeout.async_wait([weak = std::weak_ptr(incoming)](const error_code& cancelled) {
+    const auto late = weak.lock();
+    error_code closing;
+    if (!cancelled && late) late->socket.close(closing);
+  });
+  identify(std::move(incoming));
 }
 
 void Session::identify(std::shared_ptr<Incoming> incoming) {
@@ -120,7 +128,7 @@ void Session::identify(std::shared_ptr<Incoming> incoming) {
         incoming->filled += n;
         const bool whole = incoming->filled == incoming->bytes.size();
         if (!ec && !whole && !stopped_) return identify(incoming);
-        incoming_.erase(incoming);
+        std::erase(incoming_, incoming);
         incoming->timeout.cancel();
         error_code remote_error;
         const auto remote = incoming->socket.remote_endpoint(remote_error);
@@ -184,7 +192,10 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
 void Session::stop(std::function<void()> done) {
   stopped_ = true;
   error_code ignored;
-  for (tcp::acceptor& acceptor : acceptors_) acceptor.close(ignored);
+  for (Listener& listener : listeners_) {
+    listener.acceptor.close(ignored);
+    listener.pause.cancel();
+  }
   for (const auto& incoming : incoming_) incoming->socket.close(ignored);
   auto left = std::make_shared<std::size_t>(members_.size() + 1);
   auto one_done = [left, done = std::move(done)] {

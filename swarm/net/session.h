@@ -6,10 +6,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <list>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -29,10 +29,13 @@ struct SessionConfig {
 class Session {
  public:
   static constexpr std::uint16_t kDefaultPort = 6881;
-  static constexpr unsigned kMaxUnidentified = 100;  ///< accepted, handshake not yet come
+  /// Accepted connections whose handshake has not come: the oldest goes to make room for a new
+  /// one, so that silent strangers do not keep out those who speak at once.
+  static constexpr unsigned kMaxUnidentified = 100;
 
   Session(boost::asio::io_context& io, SessionConfig config,
           std::shared_ptr<spdlog::logger> logger);
+  /// Once the loop no longer runs, or stop() has called back.
   ~Session();
 
   /// Opens the listening sockets. busy or permission if an address the user named is not to be
@@ -52,9 +55,14 @@ class Session {
     std::shared_ptr<TorrentDriver> driver;
     std::shared_ptr<TorrentTrackers> trackers;
   };
+  struct Listener {
+    boost::asio::ip::tcp::acceptor acceptor;
+    boost::asio::steady_timer pause;
+  };
   struct Incoming;
   Result<> open(const Endpoint& endpoint);
-  void accept_next(boost::asio::ip::tcp::acceptor& acceptor);
+  void accept_next(Listener& listener);
+  void greet(boost::asio::ip::tcp::socket socket);
   void identify(std::shared_ptr<Incoming> incoming);
 
   boost::asio::io_context& io_;
@@ -65,8 +73,8 @@ class Session {
   wire::ClientId client_id_;
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
-  std::list<boost::asio::ip::tcp::acceptor> acceptors_;
-  std::set<std::shared_ptr<Incoming>> incoming_;
+  std::list<Listener> listeners_;
+  std::list<std::shared_ptr<Incoming>> incoming_;  ///< oldest first
   std::vector<Member> members_;
   bool stopped_ = false;
 };

@@ -1,5 +1,6 @@
 #include "swarm/net/torrent_driver.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -14,6 +15,7 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 static constexpr Duration kRoomCheck = 2s;
+static constexpr Duration kIdleRoomCheck = 30s;  ///< while nothing is to be written
 
 TimePoint TorrentDriver::now() { return std::chrono::steady_clock::now(); }
 
@@ -41,12 +43,13 @@ TorrentDriver::~TorrentDriver() { stop(); }
 
 void TorrentDriver::start() {
   setup_.store->set_on_lost([weak = weak_from_this(), &io = io_](PieceIndex piece) {
+    if (weak.expired()) return;  // the loop may be gone as well
     asio::post(io, [weak, piece] {
       if (auto self = weak.lock())
         self->engine_event([&] { self->torrent_->on_piece_lost(piece, now()); });
     });
   });
-  if (!torrent_->complete()) check_room();
+  check_room();
   add_candidates(setup_.peers, engine::PeerSource::user);
 }
 
@@ -83,7 +86,7 @@ void TorrentDriver::engine_event(Event&& event) {
     for (const auto& callback : std::exchange(complete_callbacks_, {})) callback();
   if (unwritten_ == 0)
     for (const auto& callback : std::exchange(stored_callbacks_, {})) callback();
-  arm_timer();
+  if (!stopped_) arm_timer();  // a callback may have stopped us
 }
 
 template <class Work, class Then>
@@ -119,10 +122,10 @@ void TorrentDriver::check_room() {
   on_pool([store = setup_.store] { return store->room_for_backfill(); },
           [](TorrentDriver& self, bool room) {
             self.engine_event([&] { self.torrent_->set_room_for_backfill(room, now()); });
-            if (self.torrent_->complete()) return;
-            self.room_timer_.expires_after(kRoomCheck);
+            self.room_timer_.expires_after(self.torrent_->complete() ? kIdleRoomCheck : kRoomCheck);
             self.room_timer_.async_wait([weak = self.weak_from_this()](const error_code& ec) {
-              if (auto driver = weak.lock(); !ec && driver) driver->check_room();
+              if (auto driver = weak.lock(); !ec && driver && !driver->stopped_)
+                driver->check_room();
             });
           });
 }
@@ -288,15 +291,21 @@ void TorrentDriver::keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
 
 void TorrentDriver::forget_piece(PieceIndex piece) { setup_.keep->release(piece); }
 
+static constexpr std::uint32_t kLeafRead = 1 << 20;
+
 void TorrentDriver::load_leaves(PieceIndex piece) {
   on_pool([metainfo = setup_.metainfo, store = setup_.store, piece] {
             const Layout& layout = metainfo->layout;
             // A hybrid's piece may end in pad bytes, which are no leaf of the file.
-            const auto slices = layout.slices(piece, 0, layout.piece_size(piece));
-            Bytes bytes(slices.front().length);
-            if (!store->read(piece, 0, bytes)) return std::vector<Sha256Hash>{};
+            const std::uint32_t size =
+                layout.slices(piece, 0, layout.piece_size(piece)).front().length;
             metainfo::merkle::LeafHasher hasher;
-            hasher.update(bytes);
+            Bytes bytes;  // in steps: a piece may be half a gigabyte
+            for (std::uint32_t at = 0; at < size; at += kLeafRead) {
+              bytes.resize(std::min(kLeafRead, size - at));
+              if (!store->read(piece, at, bytes)) return std::vector<Sha256Hash>{};
+              hasher.update(bytes);
+            }
             return hasher.finish();
           },
           [piece](TorrentDriver& self, std::vector<Sha256Hash> leaves) {

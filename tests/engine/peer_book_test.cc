@@ -327,11 +327,24 @@ TEST(PeerBook, DialsNoSeedsWhileWeAreComplete) {
   PeerBook book({}, 1);
   book.add(nth(1), PeerSource::tracker, kStart);
   book.set_seed(nth(1), true);
-  book.set_complete(true);
+  book.set_complete(true, kStart);
   EXPECT_EQ(book.deadline(0, 0), std::nullopt);
   EXPECT_EQ(book.next_dial(kStart, 0, 0), std::nullopt);
-  book.set_complete(false);
+  book.set_complete(false, kStart);
   EXPECT_EQ(book.next_dial(kStart, 0, 0), nth(1));
+}
+
+TEST(PeerBook, WhoWasUselessWhileWeWereCompleteIsDialledWhenWeNoLongerAre) {
+  PeerBook book({}, 1);
+  book.add(nth(1), PeerSource::tracker, kStart);
+  ASSERT_EQ(book.next_dial(kStart, 0, 0), nth(1));
+  book.on_connected(nth(1), kStart);
+  book.set_seed(nth(1), true);
+  book.set_complete(true, kStart);
+  book.on_closed(nth(1), kStart, CloseReason::useless);
+  EXPECT_EQ(book.next_dial(kStart + 1min, 0, 0), std::nullopt);
+  book.set_complete(false, kStart + 1min);
+  EXPECT_EQ(book.next_dial(kStart + 1min + 1s, 0, 0), nth(1));
 }
 
 TEST(PeerBook, StaysWithinItsSizeAndPrefersBetterSources) {
@@ -466,7 +479,7 @@ void live(std::uint64_t seed) {
         break;
       case 7:
         if (roll(200) == 0) book.ban(endpoint.address, now);
-        if (roll(50) == 0) book.set_complete(roll(4) == 0);
+        if (roll(50) == 0) book.set_complete(roll(4) == 0, now);
         break;
     }
     const auto due = book.deadline(connected, half_open);

@@ -1,0 +1,293 @@
+// Whole sessions over the loopback: transfers, hostile strangers, slow and full disks, and ends at
+// any moment.
+#include "swarm/net/session.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/null_sink.h>
+#include <sys/resource.h>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <future>
+#include <random>
+#include <thread>
+
+#include "swarm/net/addresses.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/test_metainfo.h"
+
+namespace swarmfs::net {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using metainfo::Format;
+using test::MemoryStore;
+using test::TestContent;
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 60s;
+
+/// A session on a thread of its own, with one torrent.
+class Node {
+ public:
+  Node(const TestContent& content, bool seed, std::vector<Endpoint> peers = {},
+       const char* listen = "127.0.0.1:0")
+      : store(content.layout()),
+        session_(io_, SessionConfig{{*Endpoint::parse(listen)}},
+                 std::make_shared<spdlog::logger>("test",
+                                                  std::make_shared<spdlog::sinks::null_sink_mt>())) {
+    if (seed)
+      for (std::uint32_t p = 0; p < content.pieces.size(); ++p)
+        store.put_piece(PieceIndex(p), content.pieces[p]);
+    EXPECT_TRUE(session_.listen());
+    TorrentSetup setup;
+    setup.metainfo = content.metainfo;
+    setup.store = &store;
+    setup.keep = &store;
+    setup.peers = std::move(peers);
+    driver_ = session_.add(std::move(setup));
+    driver_->on_complete([this] { driver_->when_stored([this] { stored_.set_value(); }); });
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~Node() { stop(); }
+
+  Endpoint endpoint(const char* host = "127.0.0.1") const {
+    return {*IpAddress::parse(host), session_.port()};
+  }
+  bool complete(std::chrono::milliseconds wait = kPatience) {
+    return done_.wait_for(wait) == std::future_status::ready;
+  }
+  engine::TorrentStats stats() {
+    std::promise<engine::TorrentStats> promise;
+    driver_->query([&](const engine::TorrentStats& s) { promise.set_value(s); });
+    return promise.get_future().get();
+  }
+  TorrentDriver& driver() { return *driver_; }
+  void stop() {
+    if (!thread_.joinable()) return;
+    asio::post(io_, [this] { session_.stop([this] { io_.stop(); }); });
+    thread_.join();
+  }
+
+ private:
+  asio::io_context io_{1};
+
+ public:
+  MemoryStore store;
+
+ private:
+  Session session_;
+  std::shared_ptr<TorrentDriver> driver_;
+  std::promise<void> stored_;
+  std::future<void> done_ = stored_.get_future();
+  std::thread thread_;
+};
+
+void expect_same(const Node& node, const TestContent& content) {
+  for (std::uint32_t p = 0; p < content.pieces.size(); ++p)
+    ASSERT_EQ(node.store.piece(PieceIndex(p)), content.pieces[p]) << "piece " << p;
+}
+
+/// A raw connection to a node, for what no client would say.
+class Stranger {
+ public:
+  explicit Stranger(const Endpoint& to) : socket_(io_) { socket_.connect(to_asio(to), error_); }
+  void say(ByteView bytes) { asio::write(socket_, asio::buffer(bytes.data(), bytes.size()), error_); }
+  void reset() {
+    socket_.set_option(asio::socket_base::linger(true, 0), error_);
+    socket_.close(error_);
+  }
+  /// True once the other side has closed; reads and throws away what comes before.
+  bool closed_within(std::chrono::milliseconds limit) {
+    const auto until = std::chrono::steady_clock::now() + limit;
+    socket_.non_blocking(true, error_);
+    std::array<char, 4096> buffer;
+    while (std::chrono::steady_clock::now() < until) {
+      boost::system::error_code ec;
+      socket_.read_some(asio::buffer(buffer), ec);
+      if (ec && ec != asio::error::would_block) return true;
+      if (ec) std::this_thread::sleep_for(5ms);
+    }
+    return false;
+  }
+
+ private:
+  asio::io_context io_;
+  tcp::socket socket_;
+  boost::system::error_code error_;
+};
+
+Bytes handshake_for(const TestContent& content) {
+  wire::Handshake h;
+  h.info_hash = content.metainfo->hashes.primary();
+  h.peer_id.fill('x');
+  h.fast = h.extended = true;
+  Bytes out;
+  wire::append_handshake(out, h);
+  return out;
+}
+
+TEST(Session, TransfersEveryFormatOverBothFamilies) {
+  for (const Format format : {Format::v1, Format::v2, Format::hybrid}) {
+    for (const char* host : {"127.0.0.1", "::1"}) {
+      const auto content = test::make_content(format, 64 << 10, {700'000, 5, 65'536, 90'000});
+      const std::string listen = Endpoint{*IpAddress::parse(host), 0}.to_string();
+      Node seed(content, true, {}, listen.c_str());
+      Node leech(content, false, {seed.endpoint(host)}, listen.c_str());
+      ASSERT_TRUE(leech.complete()) << host;
+      expect_same(leech, content);
+    }
+  }
+}
+
+TEST(Session, AParkedReadIsAnsweredWhenItsBytesAreHere) {
+  const auto content = test::make_content(Format::v1, 64 << 10, {700'000});
+  Node seed(content, true);
+  Node leech(content, false, {seed.endpoint()});
+  std::promise<Result<>> promise;
+  leech.driver().park_read(HandleId(1), content.layout().spans(FileIndex(0), 650'000, 10'000),
+                           [&](Result<> result) { promise.set_value(std::move(result)); });
+  auto future = promise.get_future();
+  ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
+  EXPECT_TRUE(future.get());
+}
+
+TEST(Session, EndsAtAnyMoment) {
+  std::mt19937 rng(8);
+  const auto content = test::make_content(Format::hybrid, 64 << 10, {3'000'000});
+  for (int round = 0; round < 50; ++round) {
+    auto seed = std::make_unique<Node>(content, true);
+    auto leech = std::make_unique<Node>(content, false, std::vector{seed->endpoint()});
+    std::atomic<int> answers = 0;
+    for (int i = 0; i < 3; ++i)
+      leech->driver().park_read(HandleId(1),
+                                content.layout().spans(FileIndex(0), rng() % 2'900'000, 1000),
+                                [&](const Result<>&) { ++answers; });
+    std::this_thread::sleep_for(std::chrono::microseconds(rng() % 30'000));
+    auto& first = round % 2 == 0 ? seed : leech;
+    first.reset();
+    seed.reset();
+    leech.reset();
+    EXPECT_EQ(answers, 3) << "a read was left without an answer";
+  }
+}
+
+TEST(Session, AThousandSilentStrangersDoNotKeepAGoodPeerOut) {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  const std::size_t many = files.rlim_cur >= 4096 ? 1000 : files.rlim_cur / 4;
+  const auto content = test::make_content(Format::v1, 64 << 10, {1'000'000});
+  Node seed(content, true);
+  const Bytes hello = handshake_for(content);
+  std::vector<std::unique_ptr<Stranger>> strangers;
+  for (std::size_t i = 0; i < many; ++i) {
+    strangers.push_back(std::make_unique<Stranger>(seed.endpoint()));
+    strangers.back()->say(ByteView(hello).first(i % 3 == 0 ? 0 : i % 3 == 1 ? 1 : 48));
+  }
+  Node leech(content, false, {seed.endpoint()});
+  ASSERT_TRUE(leech.complete());
+  expect_same(leech, content);
+}
+
+TEST(Session, GarbageAndResetsHurtNobodyElse) {
+  const auto content = test::make_content(Format::v1, 64 << 10, {2'000'000});
+  Node seed(content, true);
+  std::mt19937 rng(9);
+  Bytes hello = handshake_for(content);
+  for (int i = 0; i < 60; ++i) {
+    Stranger stranger(seed.endpoint());
+    Bytes bytes = i % 2 == 0 ? hello : Bytes{};
+    for (std::size_t n = rng() % 300; n > 0; --n) bytes.push_back(static_cast<std::uint8_t>(rng()));
+    stranger.say(bytes);
+    if (i % 3 == 0) stranger.reset();
+  }
+  Stranger garbage(seed.endpoint());
+  garbage.say(Bytes(68, 'x'));
+  EXPECT_TRUE(garbage.closed_within(10s));
+  Stranger other(seed.endpoint());
+  hello[30] ^= 1;
+  other.say(hello);
+  EXPECT_TRUE(other.closed_within(10s)) << "another torrent";
+  Node leech(content, false, {seed.endpoint()});
+  ASSERT_TRUE(leech.complete());
+  expect_same(leech, content);
+}
+
+TEST(Session, APeerThatAsksWithoutReadingIsNotReadEither) {
+  const auto content = test::make_content(Format::v1, 64 << 10, {2'000'000});
+  Node seed(content, true);
+  Stranger stranger(seed.endpoint());
+  stranger.say(handshake_for(content));
+  // Choked, so that every request is answered with a reject of its size that nobody reads.
+  Bytes requests;
+  for (std::uint32_t i = 0; i < 20'000; ++i)
+    wire::append_block_ref(requests, wire::MessageId::request, {PieceIndex(0), 0, 1});
+  std::atomic<std::uint64_t> taken = 0;
+  std::atomic<bool> over = false;
+  std::thread writer([&] {
+    for (int i = 0; i < 300; ++i) {  // 100 MB, if it lets us
+      stranger.say(requests);
+      if (over) return;
+      taken += requests.size();
+    }
+  });
+  std::uint64_t before = 1;
+  for (int i = 0; i < 100 && taken != before; ++i) {
+    before = taken;
+    std::this_thread::sleep_for(1s);
+  }
+  EXPECT_LT(taken, 60u << 20) << "it takes on what it can never send";
+  over = true;
+  Node leech(content, false, {seed.endpoint()});
+  EXPECT_TRUE(leech.complete()) << "others are served meanwhile";
+  seed.stop();
+  writer.join();
+}
+
+TEST(Session, ADiskSlowerThanTheNetworkHoldsTheNetworkBack) {
+  constexpr std::uint64_t kSize = 48 << 20;
+  const auto content = test::make_content(Format::v1, 1 << 20, {kSize});
+  Node seed(content, true);
+  Node leech(content, false);
+  leech.store.hold(true);
+  leech.driver().query([&](const auto&) {
+    leech.driver().add_candidates({seed.endpoint()}, engine::PeerSource::user);
+  });
+  std::uint64_t before = 1;
+  for (int i = 0; i < 100 && leech.store.most_unwritten() != before; ++i) {
+    before = leech.store.most_unwritten();
+    std::this_thread::sleep_for(2s);
+  }
+  EXPECT_GT(leech.store.most_unwritten(), 0U);
+  EXPECT_LE(leech.store.most_unwritten(), TorrentDriver::kMaxUnwritten + (8 << 20));
+  leech.store.hold(false);
+  ASSERT_TRUE(leech.complete());
+  expect_same(leech, content);
+}
+
+TEST(Session, AFullDiskStopsNothingButTheBackfill) {
+  const auto content = test::make_content(Format::v1, 64 << 10, {2'000'000});
+  Node seed(content, true);
+  Node leech(content, false);
+  leech.store.fail_writes(ErrorKind::no_space);
+  leech.driver().query([&](const auto&) {
+    leech.driver().add_candidates({seed.endpoint()}, engine::PeerSource::user);
+  });
+  for (int i = 0; i < 500 && !leech.stats().disk_full; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(leech.stats().disk_full);
+  EXPECT_EQ(leech.store.count(), 0U);
+  // A read of what is in memory only, or is still to come, is answered all the same.
+  std::promise<Result<>> promise;
+  leech.driver().park_read(HandleId(1), content.layout().spans(FileIndex(0), 1'900'000, 10'000),
+                           [&](Result<> result) { promise.set_value(std::move(result)); });
+  auto future = promise.get_future();
+  ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
+  EXPECT_TRUE(future.get());
+}
+
+}  // namespace
+}  // namespace swarmfs::net
