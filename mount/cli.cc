@@ -2,7 +2,6 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "mount/commands.h"
@@ -22,17 +21,6 @@ std::shared_ptr<spdlog::logger> Context::make_logger() const {
   logger->set_level(kLevels[static_cast<std::size_t>(std::clamp(verbosity, -1, 2) + 1)]);
   logger->flush_on(spdlog::level::info);
   return logger;
-}
-
-int report(const Error& error) {
-  // Names come from manifests and file systems: nothing in them may drive the terminal.
-  std::string line;
-  for (const char c : error.message) {
-    const auto byte = static_cast<unsigned char>(c);
-    line += (byte < 0x20 || byte == 0x7f) ? '?' : c;
-  }
-  std::fprintf(stderr, "swarmfs: %s\n", line.c_str());
-  return exit_code_for(error.kind);
 }
 
 }  // namespace swarmfs::mount

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "mount/exit_codes.h"
+#include "mount/report.h"
 #include "swarm/base/result.h"
 
 namespace swarmfs::mount {
@@ -24,9 +25,6 @@ struct Context {
   /// no thread and no logger may exist before the fork.
   std::shared_ptr<spdlog::logger> make_logger() const;
 };
-
-/// Prints "swarmfs: <message>" on stderr, in one line, and returns the exit code of its kind.
-int report(const Error& error);
 
 void add_publish(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);

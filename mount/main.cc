@@ -1,8 +1,13 @@
 // swarmfs: mount, seed and publish files that live in a swarm.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "mount/commands.h"
+#include "mount/mount_helper.h"
 
 int main(int argc, char** argv) {
   using namespace swarmfs::mount;
@@ -19,12 +24,30 @@ int main(int argc, char** argv) {
   app.footer(
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad manifest, 4 file or disk problem,\n"
       "5 data does not match, 6 network or no peers, 7 in use.");
+  add_mount(app, context);
+  add_status(app, context);
+  add_unmount(app, context);
+  add_get(app, context);
+  add_seed(app, context);
   add_publish(app, context);
   add_inspect(app, context);
   add_verify(app, context);
+  add_tracker(app, context);
 
+  std::vector<std::string> args(argv, argv + argc);
+  if (is_mount_helper_call(args)) {
+    auto translated = translate_mount_call(args);
+    if (!translated) {
+      report(translated.error());
+      return kUsage;
+    }
+    if (translated->empty()) return kOk;
+    args = std::move(*translated);
+  }
   try {
-    app.parse(argc, argv);
+    std::reverse(args.begin(), args.end());  // as CLI11 takes them, less the program's name
+    args.pop_back();
+    app.parse(std::move(args));
     return context.run();
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kOk : kUsage;

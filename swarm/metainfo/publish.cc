@@ -130,6 +130,7 @@ void write_link(Writer& w, const ScannedFile& file) {
 
 /// BEP 3's list of files.
 void write_files(Writer& w, const std::vector<Entry>& entries) {
+  std::map<std::uint64_t, unsigned> pads;  // seen so far, by length
   w.begin_list();
   for (const Entry& entry : entries) {
     w.begin_dict();
@@ -143,7 +144,10 @@ void write_files(Writer& w, const std::vector<Entry>& entries) {
       write_strings(w, entry.source->path);
       write_link(w, *entry.source);
     } else {
-      write_strings(w, {".pad", std::to_string(entry.length)});
+      // BEP 47's name, made unique: rTorrent refuses two files of one name, pads or not.
+      std::string name = std::to_string(entry.length);
+      if (const unsigned seen = pads[entry.length]++; seen > 0) name += "." + std::to_string(seen);
+      write_strings(w, {".pad", name});
     }
     w.end();
   }

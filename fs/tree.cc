@@ -1,0 +1,173 @@
+#include "fs/tree.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <mutex>
+#include <utility>
+
+#include "fs/part.h"
+
+namespace swarmfs::fs {
+
+namespace {
+
+// A torrent's inodes are (its number + 1) << kPartBits and up, so finding one takes no search.
+constexpr unsigned kPartBits = 24;
+constexpr std::uint32_t kMaxPartSize = (1U << kPartBits) - 1;
+constexpr std::string_view kPrefix = "user.swarmfs.";
+
+// Rounded down, so that only what is complete says 1.
+std::string progress_text(double share) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.4f", std::floor(share * 10000) / 10000);
+  return text;
+}
+
+}  // namespace
+
+Tree::Tree(std::int64_t mount_time) : mount_time_(mount_time) {}
+Tree::~Tree() = default;
+
+Result<std::string> Tree::add_torrent(TorrentSpec spec) {
+  const std::unique_lock lock(mutex_);
+  const auto taken = [&](const std::string& name) {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [&](const auto& part) { return part->name() == name; });
+  };
+  std::string name = spec.name;
+  for (int n = 2; taken(name); ++n) name = spec.name + " (" + std::to_string(n) + ")";
+
+  const Ino first = (Ino{parts_.size()} + 1) << kPartBits;
+  auto part = Part::build(std::move(spec), name, first, mount_time_);
+  if (!part) return part.error();
+  if ((*part)->size() > kMaxPartSize)
+    return fail(ErrorKind::unsupported, "the torrent \"" + name + "\" has too many files");
+  totals_.bytes += (*part)->bytes();
+  totals_.entries += (*part)->size();
+  parts_.push_back(std::move(*part));
+  return name;
+}
+
+std::optional<Tree::Place> Tree::find(Ino ino) const {
+  const Ino number = ino >> kPartBits;
+  const auto index = static_cast<std::uint32_t>(ino & kMaxPartSize);
+  const std::shared_lock lock(mutex_);
+  if (number == 0 || number > parts_.size()) return std::nullopt;
+  const Part* part = parts_[number - 1].get();
+  if (index >= part->size()) return std::nullopt;
+  return Place{part, index};
+}
+
+std::optional<Ino> Tree::lookup(Ino folder, std::string_view name) const {
+  if (folder == kRootIno) {
+    const std::shared_lock lock(mutex_);
+    for (const auto& part : parts_)
+      if (part->name() == name) return part->ino(0);
+    return std::nullopt;
+  }
+  const auto place = find(folder);
+  if (!place) return std::nullopt;
+  const auto child = place->part->child(place->index, name);
+  if (!child) return std::nullopt;
+  return place->part->ino(*child);
+}
+
+std::optional<Attributes> Tree::attributes(Ino ino) const {
+  if (ino != kRootIno) {
+    const auto place = find(ino);
+    if (!place) return std::nullopt;
+    return place->part->attributes(place->index);
+  }
+  Attributes a;
+  a.ino = kRootIno;
+  a.permissions = 0555;
+  a.links = 2;
+  a.mtime = mount_time_;
+  a.final = false;
+  const std::shared_lock lock(mutex_);
+  for (const auto& part : parts_)
+    if (part->node(0).kind == NodeKind::folder) ++a.links;
+  return a;
+}
+
+std::optional<std::string> Tree::link_target(Ino ino) const {
+  const auto place = find(ino);
+  if (!place || place->part->node(place->index).kind != NodeKind::symlink) return std::nullopt;
+  return place->part->link_target(place->index);
+}
+
+std::optional<OpenTarget> Tree::open_target(Ino ino) const {
+  const auto place = find(ino);
+  if (!place) return std::nullopt;
+  const Node& node = place->part->node(place->index);
+  if (node.kind != NodeKind::file) return std::nullopt;
+  return OpenTarget{place->part->source(), node.file, node.length};
+}
+
+bool Tree::list(Ino ino, std::uint64_t offset, const Visit& visit) const {
+  if (ino == kRootIno) return list_root(offset, visit);
+  const auto place = find(ino);
+  if (!place) return false;
+  const Part& part = *place->part;
+  const Node& node = part.node(place->index);
+  if (node.kind != NodeKind::folder) return false;
+  const Ino parent = place->index == 0 ? kRootIno : part.ino(node.parent);
+  if (offset == 0 && !visit(".", ino, NodeKind::folder, 1)) return true;
+  if (offset <= 1 && !visit("..", parent, NodeKind::folder, 2)) return true;
+  for (std::uint64_t i = std::max<std::uint64_t>(offset, 2) - 2; i < node.children.size(); ++i) {
+    const std::uint32_t child = node.children[i];
+    if (!visit(part.node(child).name.c_str(), part.ino(child), part.node(child).kind, i + 3)) break;
+  }
+  return true;
+}
+
+bool Tree::list_root(std::uint64_t offset, const Visit& visit) const {
+  // Copied, so that a visitor may ask the tree.
+  std::vector<const Part*> parts;
+  {
+    const std::shared_lock lock(mutex_);
+    for (const auto& part : parts_) parts.push_back(part.get());
+  }
+  if (offset == 0 && !visit(".", kRootIno, NodeKind::folder, 1)) return true;
+  if (offset <= 1 && !visit("..", kRootIno, NodeKind::folder, 2)) return true;
+  for (std::uint64_t i = std::max<std::uint64_t>(offset, 2) - 2; i < parts.size(); ++i) {
+    const Part& part = *parts[i];
+    if (!visit(part.name().c_str(), part.ino(0), part.node(0).kind, i + 3)) break;
+  }
+  return true;
+}
+
+std::vector<std::string> Tree::attribute_names(Ino ino) const {
+  std::vector<std::string> names;
+  const auto place = find(ino);
+  if (!place) return names;
+  const NodeKind kind = place->part->node(place->index).kind;
+  if (kind == NodeKind::symlink) return names;
+  for (const auto& [name, value] : place->part->facts()) names.push_back(std::string(kPrefix) + name);
+  names.push_back(std::string(kPrefix) + "progress");
+  if (kind == NodeKind::file) names.push_back(std::string(kPrefix) + "pieces");
+  return names;
+}
+
+std::optional<std::string> Tree::attribute(Ino ino, std::string_view name) const {
+  const auto place = find(ino);
+  if (!place || !name.starts_with(kPrefix)) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  const Part& part = *place->part;
+  const Node& node = part.node(place->index);
+  if (node.kind == NodeKind::symlink) return std::nullopt;
+  if (name == "progress") return progress_text(part.progress(place->index));
+  if (name == "pieces" && node.kind == NodeKind::file)
+    return part.source() ? part.source()->piece_map(node.file) : std::string();
+  for (const auto& [fact, value] : part.facts())
+    if (fact == name) return value;
+  return std::nullopt;
+}
+
+Totals Tree::totals() const {
+  const std::shared_lock lock(mutex_);
+  return totals_;
+}
+
+}  // namespace swarmfs::fs

@@ -1,0 +1,70 @@
+// swarmfs unmount: ends a mount cleanly if it can be, by force if not, and says which.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "mount/commands.h"
+#include "mount/control.h"
+#include "mount/mountpoint.h"
+
+namespace swarmfs::mount {
+
+namespace {
+
+constexpr Duration kAnswerTime = std::chrono::seconds(3);
+constexpr Duration kEndTime = std::chrono::seconds(15);
+
+bool gone(const std::string& path) {
+  const auto entry = mount_on(path);
+  return !entry || entry->type != kMountType;
+}
+
+bool wait_gone(const std::string& path, const std::string& socket) {
+  const auto deadline = std::chrono::steady_clock::now() + kEndTime;
+  const auto ended = [&] {
+    // The socket goes last, when the cache is closed.
+    return gone(path) && !control_request(socket, "status", std::chrono::milliseconds(500));
+  };
+  while (!ended()) {
+    if (std::chrono::steady_clock::now() >= deadline) return gone(path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+/// For a daemon that is dead or does not listen: takes the mount away, then cuts its connection,
+/// without which whoever waits would wait on.
+int by_force(const std::string& path, unsigned connection) {
+  const auto detached = detach_mount(path);
+  const bool aborted = abort_connection(connection);
+  if (!gone(path)) return report(detached ? fail(ErrorKind::busy, path + " is still mounted")
+                                          : detached.error());
+  std::fprintf(stderr, "swarmfs: the mount did not answer; it was taken away%s\n",
+               aborted ? " and its connection cut" : "");
+  return kOk;
+}
+
+int run(const std::string& mountpoint) {
+  const auto path = canonical_mountpoint(mountpoint);
+  if (!path) return report(path.error());
+  const auto entry = mount_on(*path);
+  if (!entry || entry->type != kMountType)
+    return report(fail(ErrorKind::not_found, "no swarmfs is mounted on " + mountpoint));
+  const auto folder = control_folder();
+  if (!folder) return report(folder.error());
+  const std::string socket = control_path(*folder, *path);
+  if (control_request(socket, "unmount", kAnswerTime) && wait_gone(*path, socket)) return kOk;
+  return by_force(*path, entry->connection);
+}
+
+}  // namespace
+
+void add_unmount(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("unmount", "End a mount");
+  const auto mountpoint = std::make_shared<std::string>();  // lives as long as the callback
+  command->add_option("MOUNTPOINT", *mountpoint, "Where it is mounted")->required();
+  command->callback(
+      [mountpoint, &context] { context.run = [mountpoint] { return run(*mountpoint); }; });
+}
+
+}  // namespace swarmfs::mount

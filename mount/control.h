@@ -1,0 +1,67 @@
+// The socket through which a mount is asked how it is and told to end: one per mount, for its
+// owner only.
+//
+// One line of JSON each way and the connection is over. {"version":1,"command":"status"} gets
+// {"version":1,"ok":true,"status":{...}}, "unmount" gets {"version":1,"ok":true} and the mount
+// ends; anything else gets {"version":1,"ok":false,"error":"..."}.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "swarm/base/clock.h"
+#include "swarm/base/result.h"
+
+namespace swarmfs::mount {
+
+inline constexpr int kControlVersion = 1;
+inline constexpr std::size_t kMaxControlRequest = 64 << 10;
+inline constexpr std::size_t kMaxControlReply = 16 << 20;
+
+/// $XDG_RUNTIME_DIR/swarmfs, else /run/user/UID/swarmfs, else /tmp/swarmfs-UID; made with mode
+/// 0700 if missing. permission if it belongs to another or is open to others.
+Result<std::string> control_folder();
+/// The socket's path for a mount on this canonical path.
+std::string control_path(const std::string& folder, const std::string& mountpoint);
+
+struct ControlHandlers {
+  /// The status object of the mount, as mount/status_text.h reads it. Called on the server's
+  /// thread; must not wait.
+  std::function<nlohmann::json()> status;
+  /// Asks the mount to end; returns at once.
+  std::function<void()> unmount;
+};
+
+/// The reply line to a request line, both without the newline. `unmount` is set if the caller has
+/// to call handlers.unmount once the reply is sent.
+std::string control_reply(std::string_view request, const ControlHandlers& handlers, bool& unmount);
+
+/// Serves the socket on a thread of its own until destroyed; a client gets one second.
+class ControlServer {
+ public:
+  /// Replaces a socket that nobody serves; busy if somebody does.
+  static Result<std::unique_ptr<ControlServer>> listen(const std::string& path,
+                                                       ControlHandlers handlers);
+  /// Removes the socket.
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+ private:
+  struct Impl;
+  explicit ControlServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Sends a command and returns the reply, a JSON object with "ok":true. not_found if nothing listens there, timed_out,
+/// protocol, or `busy` with the server's words if it refused.
+Result<std::string> control_request(const std::string& path, std::string_view command,
+                                       Duration timeout);
+/// Paths of all sockets in the folder, sorted.
+std::vector<std::string> control_sockets(const std::string& folder);
+
+}  // namespace swarmfs::mount

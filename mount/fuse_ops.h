@@ -1,0 +1,23 @@
+// libfuse's operations over a tree. All but reads are answered at once, from memory.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "fs/tree.h"
+#include "mount/fuse_reads.h"
+#include "mount/libfuse.h"
+
+namespace swarmfs::mount {
+
+/// The userdata of the session that uses fuse_operations().
+struct FuseBridge {
+  fs::Tree& tree;
+  FuseReads reads;
+  std::uint32_t max_read;
+  std::atomic<std::uint64_t> next_handle{0};
+};
+
+const fuse_lowlevel_ops& fuse_operations();
+
+}  // namespace swarmfs::mount

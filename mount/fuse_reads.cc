@@ -1,0 +1,342 @@
+#include "mount/fuse_reads.h"
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "mount/errno_table.h"
+#include "mount/libfuse.h"
+#include "mount/reader_thread.h"
+
+namespace swarmfs::mount {
+
+namespace {
+
+constexpr Duration kExpiryScan = std::chrono::milliseconds(100);
+constexpr std::size_t kMaxIov = 1000;  // IOV_MAX is 1024, libfuse adds its header
+
+TimePoint now() { return std::chrono::steady_clock::now(); }
+
+/// All of the content or an error, never less.
+void reply_content(fuse_req* req, const Content& content) {
+  std::vector<iovec> iov;
+  iov.reserve(content.size());
+  for (const auto& slice : content) {
+    // writev only reads through this pointer.
+    iov.push_back({const_cast<std::uint8_t*>(slice.bytes.data()), slice.bytes.size()});
+  }
+  if (iov.size() <= kMaxIov) {
+    fuse_reply_iov(req, iov.data(), static_cast<int>(iov.size()));
+    return;
+  }
+  Bytes joined;
+  for (const auto& slice : content) append(joined, slice.bytes);
+  fuse_reply_buf(req, reinterpret_cast<const char*>(joined.data()), joined.size());
+}
+
+std::uint64_t size_of(const Content& content) {
+  std::uint64_t size = 0;
+  for (const auto& slice : content) size += slice.bytes.size();
+  return size;
+}
+
+}  // namespace
+
+/// One READ. starting: read() has it, and takes a result that comes meanwhile. parked: whoever has
+/// the result answers. expired: answered with EAGAIN, the result goes to the page cache.
+/// answered: nothing is left to do.
+struct FuseReads::Ticket : std::enable_shared_from_this<FuseReads::Ticket> {
+  enum class State : std::uint8_t { starting, parked, expired, answered };
+
+  FuseReads* owner = nullptr;
+  Request request;
+  TimePoint started;
+  std::mutex mutex;  ///< guards what follows; innermost, nothing is called under it
+  State state = State::starting;
+  ReadId id;
+  std::optional<Result<Content>> result;
+
+  bool waits() {
+    const std::lock_guard lock(mutex);
+    return state == State::starting || state == State::parked;
+  }
+
+  std::optional<Result<Content>> take_result_or(State next) {
+    const std::lock_guard lock(mutex);
+    state = result ? State::answered : next;
+    return std::exchange(result, std::nullopt);
+  }
+};
+
+FuseReads::FuseReads(Duration expire_after)
+    : expire_after_(expire_after),
+      pusher_([this](fs::Ino ino, std::uint64_t begin, std::uint64_t end) {
+        forget_expired(ino, begin, end);
+      }) {}
+
+FuseReads::~FuseReads() { stop(); }
+
+void FuseReads::start(fuse_session* session) {
+  pusher_.start(session);
+  janitor_ = std::thread([this] { run_janitor(); });
+}
+
+void FuseReads::read(Request request) {
+  auto ticket = std::make_shared<Ticket>();
+  ticket->owner = this;
+  ticket->started = now();
+  ticket->request = std::move(request);
+  const Request& r = ticket->request;
+  if (stopping_ || !r.file->source()) {
+    fuse_reply_err(r.req, stopping_ ? ENOTCONN : EIO);
+    return;
+  }
+  const auto noted =
+      r.file->on_read(r.offset, r.length, static_cast<std::uint32_t>(r.tid), ticket->started);
+  if (noted.deadline) watch(r.file, *noted.deadline);
+
+  ReadId id;
+  try {
+    id = r.file->source()->read({r.file->index(), r.offset, r.length, noted.handle},
+                                [ticket](Result<Content> result) {
+                                  ticket->owner->on_done(ticket, std::move(result));
+                                });
+  } catch (const std::exception& e) {
+    on_done(ticket, fail(ErrorKind::io, e.what()));
+  }
+  if (auto result = ticket->take_result_or(Ticket::State::starting)) {
+    answer(*ticket, *result);
+    return;
+  }
+  {
+    const std::lock_guard lock(ticket->mutex);
+    ticket->id = id;
+  }
+  const bool stopping = publish(ticket);
+  // May call on_interrupt() at once or from another thread; while the ticket is `starting`,
+  // nobody else answers and so frees the request under libfuse's feet.
+  fuse_req_interrupt_func(r.req, &FuseReads::on_interrupt, ticket.get());
+  if (auto result = ticket->take_result_or(Ticket::State::parked)) {
+    finish(ticket, *result);
+  } else if (stopping || thread_is_gone(r.tid)) {  // flush() may have come before publish()
+    r.file->source()->cancel(id);
+  }
+}
+
+void FuseReads::on_interrupt(fuse_req*, void* data) {
+  // Runs under the request's lock, which answering takes: cancelling is left to the janitor.
+  auto ticket = static_cast<Ticket*>(data)->shared_from_this();
+  FuseReads& self = *ticket->owner;
+  const std::lock_guard lock(self.mutex_);
+  self.interrupted_.push_back(std::move(ticket));
+  self.wake_.notify_one();
+}
+
+void FuseReads::on_done(const TicketPtr& ticket, Result<Content> result) {
+  Ticket::State was;
+  {
+    const std::lock_guard lock(ticket->mutex);
+    was = ticket->state;
+    if (was == Ticket::State::starting) {
+      ticket->result.emplace(std::move(result));
+      return;
+    }
+    ticket->state = Ticket::State::answered;
+  }
+  if (was == Ticket::State::parked) {
+    finish(ticket, result);
+  } else if (was == Ticket::State::expired) {
+    const Request& r = ticket->request;
+    if (result && size_of(*result) == r.length)
+      pusher_.push(r.file->ino(), r.offset, std::move(*result));
+    remove(ticket);
+  }
+}
+
+void FuseReads::finish(const TicketPtr& ticket, const Result<Content>& result) {
+  // Waits for a callback that runs just now. libfuse itself would call one while it is taken away.
+  fuse_req_interrupt_func(ticket->request.req, nullptr, nullptr);
+  answer(*ticket, result);
+  remove(ticket);
+}
+
+void FuseReads::answer(Ticket& ticket, const Result<Content>& result) {
+  const Request& r = ticket.request;
+  counters_.answered(now() - ticket.started);
+  if (result && size_of(*result) == r.length) {
+    if (any_expired_) forget_expired(r.file->ino(), r.offset, r.offset + r.length);
+    counters_.delivered(r.length);
+    reply_content(r.req, *result);
+    return;
+  }
+  counters_.failed();
+  const ErrorKind kind = result ? ErrorKind::io : result.error().kind;
+  fuse_reply_err(r.req, kind == ErrorKind::cancelled && stopping_ ? ENOTCONN : errno_for(kind));
+}
+
+bool FuseReads::publish(const TicketPtr& ticket) {
+  const std::lock_guard lock(mutex_);
+  if (tickets_.empty()) wake_.notify_one();
+  tickets_.insert(ticket);
+  return stopping_;
+}
+
+void FuseReads::remove(const TicketPtr& ticket) {
+  const std::lock_guard lock(mutex_);
+  tickets_.erase(ticket);
+  if (tickets_.empty()) idle_.notify_all();
+}
+
+void FuseReads::watch(const std::shared_ptr<OpenFile>& file, TimePoint deadline) {
+  const std::lock_guard lock(mutex_);
+  timers_.emplace(deadline, file);
+  wake_.notify_one();
+}
+
+void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid) {
+  std::vector<TicketPtr> of_file;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& ticket : tickets_)
+      if (ticket->request.file == file) of_file.push_back(ticket);
+  }
+  for (const auto& ticket : of_file) {
+    if (ticket->request.tid == tid || thread_is_gone(ticket->request.tid))
+      file->source()->cancel(ticket->id);
+  }
+}
+
+void FuseReads::stop() {
+  const std::lock_guard one_at_a_time(stop_mutex_);
+  std::vector<TicketPtr> parked;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    parked.assign(tickets_.begin(), tickets_.end());
+    janitor_ends_ = true;
+  }
+  wake_.notify_one();
+  for (const auto& ticket : parked) ticket->request.file->source()->cancel(ticket->id);
+  pusher_.stop();
+  if (janitor_.joinable()) janitor_.join();
+}
+
+bool FuseReads::wait_idle(Duration at_most) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, at_most, [&] { return tickets_.empty(); });
+}
+
+FuseStats FuseReads::stats() const {
+  FuseStats stats = counters_.snapshot();
+  const std::lock_guard lock(mutex_);
+  stats.waiting = static_cast<std::uint64_t>(std::count_if(
+      tickets_.begin(), tickets_.end(), [](const auto& ticket) { return ticket->waits(); }));
+  return stats;
+}
+
+std::uint64_t FuseReads::waiting(const ContentSource* source) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::uint64_t>(
+      std::count_if(tickets_.begin(), tickets_.end(), [&](const auto& ticket) {
+        return ticket->request.file->source().get() == source && ticket->waits();
+      }));
+}
+
+void FuseReads::run_janitor() {
+  std::unique_lock lock(mutex_);
+  TimePoint next_scan = now() + kExpiryScan;
+  while (!janitor_ends_) {
+    if (tickets_.empty() && timers_.empty() && interrupted_.empty()) {
+      wake_.wait(lock);
+      next_scan = now() + kExpiryScan;
+      continue;
+    }
+    TimePoint due = tickets_.empty() ? TimePoint::max() : next_scan;
+    if (!timers_.empty()) due = std::min(due, timers_.begin()->first);
+    if (interrupted_.empty()) wake_.wait_until(lock, due);
+
+    const auto interrupted = std::exchange(interrupted_, {});
+    lock.unlock();
+    for (const auto& ticket : interrupted) {
+      counters_.interrupted();
+      ticket->request.file->source()->cancel(ticket->id);
+    }
+    const TimePoint time = now();
+    run_timers(time);
+    if (time >= next_scan) {
+      expire_overdue(time);
+      next_scan = time + kExpiryScan;
+    }
+    lock.lock();
+  }
+}
+
+void FuseReads::run_timers(TimePoint time) {
+  std::vector<std::weak_ptr<OpenFile>> due;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto end = timers_.upper_bound(time);
+    for (auto it = timers_.begin(); it != end; ++it) due.push_back(std::move(it->second));
+    timers_.erase(timers_.begin(), end);
+  }
+  for (const auto& weak : due) {
+    const auto file = weak.lock();
+    if (!file) continue;
+    if (const auto next = file->on_timer(time)) watch(file, *next);
+  }
+}
+
+void FuseReads::expire_overdue(TimePoint time) {
+  std::vector<TicketPtr> overdue;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& ticket : tickets_)
+      if (!ticket->request.direct && ticket->started + expire_after_ <= time)
+        overdue.push_back(ticket);
+  }
+  std::unordered_map<pid_t, WaitKind> kinds;
+  for (const auto& ticket : overdue) {
+    const pid_t tid = ticket->request.tid;
+    const auto [it, added] = kinds.try_emplace(tid, WaitKind::unknown);
+    if (added) it->second = wait_kind(tid);
+    if (it->second == WaitKind::page) expire(ticket);
+  }
+}
+
+/// Gives a READ that the kernel made for read-ahead back to it with EAGAIN. Nobody sees the error:
+/// whoever waits for one of the pages then asks for that page alone, and can be interrupted, which
+/// the wait for a page of a read-ahead cannot by a signal with a handler. The source goes on
+/// fetching the rest, which is pushed when it comes, so that nothing is lost by it. Once only for
+/// a page, and never if the reader may be inside this very READ: the error would be its answer.
+bool FuseReads::expire(const TicketPtr& ticket) {
+  const Request& r = ticket->request;
+  const std::uint64_t end = r.offset + r.length;
+  {
+    const std::scoped_lock lock(ticket->mutex, expired_mutex_);
+    if (ticket->state != Ticket::State::parked) return false;
+    PageRanges& pages = expired_[r.file->ino()];
+    if (pages.overlaps(r.offset, end)) return false;
+    pages.insert(r.offset, end);
+    any_expired_ = true;
+    ticket->state = Ticket::State::expired;
+  }
+  counters_.expired();
+  fuse_req_interrupt_func(r.req, nullptr, nullptr);
+  fuse_reply_err(r.req, EAGAIN);
+  return true;
+}
+
+void FuseReads::forget_expired(fs::Ino ino, std::uint64_t begin, std::uint64_t end) {
+  const std::lock_guard lock(expired_mutex_);
+  const auto it = expired_.find(ino);
+  if (it == expired_.end()) return;
+  it->second.erase(begin, end);
+  if (it->second.empty()) expired_.erase(it);
+  any_expired_ = !expired_.empty();
+}
+
+}  // namespace swarmfs::mount

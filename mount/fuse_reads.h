@@ -1,0 +1,105 @@
+// Reads between the kernel and the content source: answered at once, or parked and answered later.
+//
+// Every READ is answered exactly once, with all its bytes or an errno: a short answer would make
+// the kernel take the file for shorter than it is. No FUSE thread waits here. What must not run
+// under libfuse's locks (an interrupt's callback) or must wait (pushing pages) has its own thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "mount/fuse_stats.h"
+#include "mount/open_file.h"
+#include "mount/page_pusher.h"
+#include "mount/page_ranges.h"
+
+struct fuse_req;
+struct fuse_session;
+
+namespace swarmfs::mount {
+
+class FuseReads {
+ public:
+  struct Request {
+    fuse_req* req = nullptr;
+    std::shared_ptr<OpenFile> file;
+    std::uint64_t offset = 0;
+    std::uint32_t length = 0;
+    pid_t tid = 0;        ///< the reading thread; 0 if it cannot be seen from here
+    bool direct = false;  ///< O_DIRECT: the program itself gets any error
+  };
+
+  /// A READ unanswered for `expire_after` while its reader waits for the page is given back to the
+  /// kernel once (see expire()).
+  explicit FuseReads(Duration expire_after);
+  ~FuseReads();
+  FuseReads(const FuseReads&) = delete;
+  FuseReads& operator=(const FuseReads&) = delete;
+
+  /// Starts the helper threads. `session` lives until stop() has returned.
+  void start(fuse_session* session);
+  /// Answers or parks. The range lies in the file and is not empty.
+  void read(Request request);
+  /// Somebody closed a descriptor of the file: drops what dead threads and `tid` asked for.
+  void flush(const std::shared_ptr<OpenFile>& file, pid_t tid);
+  /// Ends every parked read, and every later one at once, with ENOTCONN. Threads of the session
+  /// must still be serving. Idempotent.
+  void stop();
+  /// After stop(): true once the source has let go of every read, false if it has not in time.
+  bool wait_idle(Duration at_most);
+
+  FuseStats stats() const;
+  std::uint64_t waiting(const ContentSource* source) const;
+
+ private:
+  struct Ticket;
+  using TicketPtr = std::shared_ptr<Ticket>;
+
+  static void on_interrupt(fuse_req* req, void* data);
+  void on_done(const TicketPtr& ticket, Result<Content> result);
+  void finish(const TicketPtr& ticket, const Result<Content>& result);
+  void answer(Ticket& ticket, const Result<Content>& result);
+  bool publish(const TicketPtr& ticket);
+  void remove(const TicketPtr& ticket);
+  void watch(const std::shared_ptr<OpenFile>& file, TimePoint deadline);
+
+  void run_janitor();
+  void run_timers(TimePoint now);
+  void expire_overdue(TimePoint now);
+  bool expire(const TicketPtr& ticket);
+  void forget_expired(fs::Ino ino, std::uint64_t begin, std::uint64_t end);
+
+  const Duration expire_after_;
+  FuseCounters counters_;
+  PagePusher pusher_;
+  std::atomic<bool> stopping_{false};
+
+  std::mutex stop_mutex_;  ///< held while stop() cancels and joins
+  /// Never held while calling the source, libfuse or an OpenFile.
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  std::unordered_set<TicketPtr> tickets_;
+  std::vector<TicketPtr> interrupted_;
+  std::multimap<TimePoint, std::weak_ptr<OpenFile>> timers_;
+  bool janitor_ends_ = false;
+  std::thread janitor_;
+
+  /// Pages given back to the kernel and not delivered since: a second error on one of them would
+  /// reach the program.
+  std::mutex expired_mutex_;
+  std::atomic<bool> any_expired_{false};
+  std::unordered_map<fs::Ino, PageRanges> expired_;
+};
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,218 @@
+#include "mount/fuse_session.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "mount/fuse_ops.h"
+#include "mount/libfuse.h"
+#include "mount/mountpoint.h"
+
+namespace swarmfs::mount {
+
+namespace {
+
+/// Wakes a thread out of its read of the FUSE device. Delivered to threads of ours only.
+int wake_signal() { return SIGRTMIN + 7; }
+
+void install_wake_signal() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};  // without SA_RESTART: the read must end
+  ::sigaction(wake_signal(), &action, nullptr);
+}
+
+/// What libfuse and fusermount3 write to stderr while this lives.
+class CapturedStderr {
+ public:
+  CapturedStderr() : file_(::memfd_create("stderr", MFD_CLOEXEC)), saved_(::dup(STDERR_FILENO)) {
+    if (file_ >= 0) ::dup2(file_, STDERR_FILENO);
+  }
+  ~CapturedStderr() { restore(); }
+  CapturedStderr(const CapturedStderr&) = delete;
+  CapturedStderr& operator=(const CapturedStderr&) = delete;
+
+  /// The first line of it. Once.
+  std::string finish() {
+    char buffer[1024];
+    const ssize_t n = file_ < 0 ? 0 : ::pread(file_, buffer, sizeof buffer, 0);
+    restore();
+    std::string text(buffer, n > 0 ? static_cast<std::size_t>(n) : 0);
+    return text.substr(0, text.find('\n'));
+  }
+
+ private:
+  void restore() {
+    if (saved_ >= 0) ::dup2(saved_, STDERR_FILENO);
+    if (saved_ >= 0) ::close(saved_);
+    if (file_ >= 0) ::close(file_);
+    saved_ = file_ = -1;
+  }
+  int file_;
+  int saved_;
+};
+
+std::string mount_options(const FuseOptions& options) {
+  std::string text =
+      "fsname=swarmfs,subtype=swarmfs,ro,nosuid,nodev,default_permissions,max_read=" +
+      std::to_string(options.max_read);
+  if (options.allow_other) text += ",allow_other";
+  return text;
+}
+
+Error mount_error(const std::string& mountpoint, const std::string& said) {
+  const auto has = [&](const char* words) { return said.find(words) != std::string::npos; };
+  const bool refused = has("ermi") || has("only allowed") || has("access");
+  return fail(refused ? ErrorKind::permission : ErrorKind::io,
+              "cannot mount on " + mountpoint + ": " +
+                  (said.empty() ? "the system did not say why" : said));
+}
+
+constexpr auto kGrace = std::chrono::seconds(1);
+
+}  // namespace
+
+struct FuseSession::Impl {
+  Impl(fs::Tree& tree, const FuseOptions& o)
+      : options(o), bridge{tree, FuseReads(o.expire_after), o.max_read} {}
+
+  Result<> open(const std::string& path);
+  void serve();
+  bool wait_ended(std::optional<Duration> at_most);
+  void end_threads();
+
+  FuseOptions options;
+  std::string mountpoint;
+  FuseBridge bridge;
+  fuse_session* session = nullptr;
+  std::optional<unsigned> connection;
+
+  std::mutex stop_mutex;  ///< one stop() at a time
+  bool stopped = false;
+  std::mutex mutex;
+  std::condition_variable ended;
+  std::size_t serving = 0;             ///< threads in serve(); guarded by mutex
+  std::atomic<bool> unmounted{false};  ///< the kernel says that the mount is gone
+  std::atomic<bool> ends{false};       ///< threads are to leave
+  std::vector<std::thread> threads;
+};
+
+Result<> FuseSession::Impl::open(const std::string& path) {
+  std::string words[] = {"swarmfs", "-o", mount_options(options)};
+  char* argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  fuse_args args = FUSE_ARGS_INIT(3, argv);
+  CapturedStderr said;
+  session = fuse_session_new(&args, &fuse_operations(), sizeof(fuse_lowlevel_ops), &bridge);
+  fuse_opt_free_args(&args);
+  if (session == nullptr) return mount_error(path, said.finish());
+  if (fuse_session_mount(session, path.c_str()) != 0) return mount_error(path, said.finish());
+  mountpoint = path;
+  if (const auto entry = mount_on(path)) connection = entry->connection;
+  return {};
+}
+
+void FuseSession::Impl::serve() {
+  fuse_buf buffer{};
+  while (!ends) {
+    const int received = fuse_session_receive_buf(session, &buffer);
+    if (received == -EINTR || received == -EAGAIN) continue;
+    if (received <= 0) break;  // 0: unmounted or aborted
+    fuse_session_process_buf(session, &buffer);
+  }
+  std::free(buffer.mem);
+  if (!ends) {
+    unmounted = true;
+    bridge.reads.stop();
+  }
+  const std::lock_guard lock(mutex);
+  if (--serving == 0) ended.notify_all();
+}
+
+bool FuseSession::Impl::wait_ended(std::optional<Duration> at_most) {
+  std::unique_lock lock(mutex);
+  const auto none = [&] { return serving == 0; };
+  if (at_most) return ended.wait_for(lock, *at_most, none);
+  ended.wait(lock, none);
+  return true;
+}
+
+void FuseSession::Impl::end_threads() {
+  ends = true;
+  // A signal can come just before the read it is to end, so again until all have left.
+  while (!wait_ended(std::chrono::milliseconds(5))) {
+    for (auto& thread : threads) ::pthread_kill(thread.native_handle(), wake_signal());
+  }
+  for (auto& thread : threads) thread.join();
+  threads.clear();
+}
+
+FuseSession::FuseSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::string& mountpoint,
+                                                        fs::Tree& tree, FuseOptions options) {
+  const auto path = prepare_mountpoint(mountpoint);
+  if (!path) return path.error();
+  auto impl = std::make_unique<Impl>(tree, options);
+  const auto opened = impl->open(*path);
+  std::unique_ptr<FuseSession> session(new FuseSession(std::move(impl)));
+  if (!opened) return opened.error();
+  return session;
+}
+
+FuseSession::~FuseSession() {
+  if (impl_->session == nullptr) return;
+  stop();
+  // Whoever still holds a request would answer it into freed memory: then rather leak.
+  if (!impl_->bridge.reads.wait_idle(std::chrono::seconds(5))) {
+    static_cast<void>(impl_.release());
+    return;
+  }
+  fuse_session_destroy(impl_->session);
+}
+
+void FuseSession::start() {
+  install_wake_signal();
+  impl_->bridge.reads.start(impl_->session);
+  impl_->serving = impl_->options.threads;
+  for (unsigned i = 0; i < impl_->options.threads; ++i)
+    impl_->threads.emplace_back([this] { impl_->serve(); });
+}
+
+void FuseSession::wait() { impl_->wait_ended(std::nullopt); }
+
+void FuseSession::stop() {
+  const std::lock_guard lock(impl_->stop_mutex);
+  if (std::exchange(impl_->stopped, true)) return;
+  if (!impl_->mountpoint.empty() && !impl_->unmounted) {
+    // While threads serve: what waits for an answer gets one, and nothing new is taken.
+    impl_->bridge.reads.stop();
+    const auto entry = mount_on(impl_->mountpoint);
+    if (entry && entry->connection == impl_->connection) {
+      static_cast<void>(detach_mount(impl_->mountpoint));  // closing the device does the rest
+    }
+    // Files held open keep the connection; then it is cut.
+    if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
+  }
+  impl_->bridge.reads.stop();
+  impl_->end_threads();
+}
+
+const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }
+
+FuseStats FuseSession::stats() const { return impl_->bridge.reads.stats(); }
+
+std::uint64_t FuseSession::waiting(const ContentSource& source) const {
+  return impl_->bridge.reads.waiting(&source);
+}
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,58 @@
+// A tree mounted in the system, served by threads of its own.
+//
+// Nothing here waits for the network: what is not here is parked, and everything parked ends when
+// the mount does.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "fs/tree.h"
+#include "mount/fuse_stats.h"
+#include "swarm/base/clock.h"
+#include "swarm/base/result.h"
+
+namespace swarmfs::mount {
+
+struct FuseOptions {
+  bool allow_other = false;           ///< other users may look too
+  std::uint32_t max_read = 128 << 10;  ///< bytes the kernel asks at once: a multiple of 4096
+  unsigned threads = 4;
+  /// How long a READ made for read-ahead may stay unanswered before its waiters may be interrupted.
+  Duration expire_after = std::chrono::milliseconds(300);
+};
+
+class FuseSession {
+ public:
+  /// Mounts `tree` on a folder. Programs that look wait until start(). Errors of
+  /// prepare_mountpoint(), and permission or io with what the system said. Starts no thread.
+  /// The tree outlives the session.
+  static Result<std::unique_ptr<FuseSession>> mount(const std::string& mountpoint, fs::Tree& tree,
+                                                    FuseOptions options);
+  /// As stop() and wait().
+  ~FuseSession();
+  FuseSession(const FuseSession&) = delete;
+  FuseSession& operator=(const FuseSession&) = delete;
+
+  /// Starts to serve. Once.
+  void start();
+  /// Returns when it is unmounted, from outside or by stop(), and no thread serves any more.
+  void wait();
+  /// Ends every waiting read with an errno, unmounts and ends the threads, in bounded time.
+  /// From any thread but one that serves; idempotent.
+  void stop();
+
+  /// Canonical, as /proc/self/mountinfo has it.
+  const std::string& mountpoint() const;
+  FuseStats stats() const;
+  /// Reads of this source's files that wait now.
+  std::uint64_t waiting(const ContentSource& source) const;
+
+ private:
+  struct Impl;
+  explicit FuseSession(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,40 @@
+// Mount points as the system sees them: what is mounted where, and how to get rid of it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "swarm/base/clock.h"
+#include "swarm/base/result.h"
+
+namespace swarmfs::mount {
+
+/// What `mount` and /proc show as the type of our mounts.
+inline constexpr const char* kMountType = "fuse.swarmfs";
+
+struct MountEntry {
+  unsigned connection = 0;  ///< number of the FUSE connection
+  std::string type;
+};
+
+/// The topmost mount on exactly this canonical path.
+std::optional<MountEntry> mount_on(const std::string& canonical_path);
+
+/// The path as the mount table writes it, for a mount point that may be dead. not_found if its
+/// parent folder is not there.
+Result<std::string> canonical_mountpoint(const std::string& path);
+
+/// Checks that something can be mounted on `path` and returns it canonical. Clears a dead mount of
+/// ours. not_found: not there or no folder; busy: a mount of ours lives there; permission.
+Result<std::string> prepare_mountpoint(const std::string& path);
+
+/// True if whatever is mounted there answers within the time; false if dead or stuck.
+bool mount_answers(const std::string& path, Duration at_most);
+
+/// Takes the mount off the tree at once, open files or not; as root or through fusermount3.
+Result<> detach_mount(const std::string& path);
+
+/// Ends a FUSE connection: everyone waiting gets ENOTCONN. False if the system does not let us.
+bool abort_connection(unsigned connection);
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,56 @@
+#include "mount/open_file.h"
+
+#include <utility>
+#include <vector>
+
+namespace swarmfs::mount {
+
+OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle)
+    : ino_(ino),
+      target_(std::move(target)),
+      next_handle_(next_handle),
+      window_(target_.length) {}
+
+OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader,
+                                  TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  const auto outcome = window_.on_read(offset, length, reader, now);
+  tell(outcome.changes);
+  Noted noted{handle_of(outcome.stream), std::nullopt};
+  if (!timer_runs_) noted.deadline = window_.deadline();
+  if (noted.deadline) timer_runs_ = true;
+  return noted;
+}
+
+std::optional<TimePoint> OpenFile::on_timer(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return std::nullopt;
+  tell(window_.on_timer(now));
+  const auto next = window_.deadline();
+  timer_runs_ = next.has_value();
+  return next;
+}
+
+void OpenFile::close() {
+  std::map<std::uint32_t, HandleId> handles;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    handles.swap(handles_);
+  }
+  for (const auto& [stream, handle] : handles) target_.source->close(handle);
+}
+
+HandleId OpenFile::handle_of(std::uint32_t stream) {
+  const auto [it, added] = handles_.try_emplace(stream);
+  if (added) it->second = HandleId{next_handle_.fetch_add(1) + 1};
+  return it->second;
+}
+
+void OpenFile::tell(const std::vector<fs::WindowChange>& changes) {
+  for (const auto& change : changes) {
+    target_.source->set_window(handle_of(change.stream), target_.index, change.begin, change.end);
+  }
+}
+
+}  // namespace swarmfs::mount

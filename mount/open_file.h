@@ -1,0 +1,56 @@
+// An open file of the mount: where its reads go, and what it is expected to read next.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "fs/read_window.h"
+#include "fs/tree.h"
+#include "swarm/base/strong_index.h"
+
+namespace swarmfs::mount {
+
+/// Each stream of reads in the handle is a source of demand with a HandleId of its own.
+/// Thread-safe.
+class OpenFile {
+ public:
+  /// `next_handle` gives out HandleIds and outlives this.
+  OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle);
+
+  fs::Ino ino() const { return ino_; }
+  std::uint64_t length() const { return target_.length; }
+  FileIndex index() const { return target_.index; }
+  const std::shared_ptr<ContentSource>& source() const { return target_.source; }
+
+  struct Noted {
+    HandleId handle;                    ///< who asks, for the source
+    /// When to call on_timer(); nothing if nothing is due or a call is on its way already.
+    std::optional<TimePoint> deadline;
+  };
+  /// Notes a read, tells the source the windows that follow from it.
+  Noted on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
+  /// Returns the next deadline.
+  std::optional<TimePoint> on_timer(TimePoint now);
+  /// Closes every stream at the source: its reads end as cancelled.
+  void close();
+
+ private:
+  HandleId handle_of(std::uint32_t stream);
+  void tell(const std::vector<fs::WindowChange>& changes);
+
+  const fs::Ino ino_;
+  const fs::OpenTarget target_;
+  std::atomic<std::uint64_t>& next_handle_;
+  /// Also held over set_window(), which never waits or calls back: windows reach the source in
+  /// the order they were decided.
+  std::mutex mutex_;
+  bool closed_ = false;
+  bool timer_runs_ = false;
+  fs::ReadWindow window_;
+  std::map<std::uint32_t, HandleId> handles_;
+};
+
+}  // namespace swarmfs::mount

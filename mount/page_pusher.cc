@@ -1,0 +1,59 @@
+#include "mount/page_pusher.h"
+
+#include <utility>
+
+#include "mount/libfuse.h"
+
+namespace swarmfs::mount {
+
+PagePusher::PagePusher(Stored stored) : stored_(std::move(stored)) {}
+
+PagePusher::~PagePusher() { stop(); }
+
+void PagePusher::start(fuse_session* session) {
+  session_ = session;
+  thread_ = std::thread([this] { run(); });
+}
+
+void PagePusher::push(fs::Ino ino, std::uint64_t offset, Content content) {
+  const std::lock_guard lock(mutex_);
+  if (ends_ || queue_.size() >= kMaxQueued) return;
+  queue_.push_back({ino, offset, std::move(content)});
+  wake_.notify_one();
+}
+
+void PagePusher::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    ends_ = true;
+    queue_.clear();
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void PagePusher::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [&] { return ends_ || !queue_.empty(); });
+    if (ends_) return;
+    const Item item = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    store(item);
+    lock.lock();
+  }
+}
+
+void PagePusher::store(const Item& item) {
+  // Joined, because a page is only taken as filled if one message fills it.
+  Bytes joined;
+  for (const auto& slice : item.content) append(joined, slice.bytes);
+  fuse_bufvec buffer = FUSE_BUFVEC_INIT(joined.size());
+  buffer.buf[0].mem = joined.data();
+  const int error = fuse_lowlevel_notify_store(session_, item.ino, static_cast<off_t>(item.offset),
+                                               &buffer, FUSE_BUF_NO_SPLICE);
+  if (error == 0) stored_(item.ino, item.offset, item.offset + joined.size());
+}
+
+}  // namespace swarmfs::mount

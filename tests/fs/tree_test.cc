@@ -1,0 +1,220 @@
+#include "fs/tree.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "tests/support/fake_source.h"
+
+namespace swarmfs::fs {
+namespace {
+
+FileSpec file(std::vector<std::string> path, std::uint64_t length, std::uint32_t index = 0) {
+  FileSpec f;
+  f.path = std::move(path);
+  f.length = length;
+  f.index = FileIndex{index};
+  return f;
+}
+
+TorrentSpec torrent(std::string name, std::vector<FileSpec> files) {
+  TorrentSpec spec;
+  spec.name = std::move(name);
+  std::vector<std::uint64_t> lengths;
+  for (const auto& f : files) lengths.push_back(f.length);
+  spec.files = std::move(files);
+  spec.facts = {{"infohash", "abcd"}, {"format", "v1"}, {"piece_length", "16384"}};
+  spec.source = std::make_shared<test::FakeSource>(lengths);
+  return spec;
+}
+
+/// The inode of a path below the root; 0 if it is not there.
+Ino at(const Tree& tree, const std::vector<std::string>& path) {
+  Ino ino = kRootIno;
+  for (const auto& name : path) {
+    const auto next = tree.lookup(ino, name);
+    if (!next) return 0;
+    ino = *next;
+  }
+  return ino;
+}
+
+std::vector<std::string> names(const Tree& tree, Ino folder, std::uint64_t offset = 0) {
+  std::vector<std::string> out;
+  tree.list(folder, offset, [&](const char* name, Ino, NodeKind, std::uint64_t) {
+    out.emplace_back(name);
+    return true;
+  });
+  return out;
+}
+
+TEST(Tree, ShowsFoldersFilesAndLinksWithTheirAttributes) {
+  Tree tree(77);
+  auto spec = torrent("t", {file({"a", "b", "run"}, 5000), file({"empty"}, 0, 1)});
+  spec.files[0].executable = true;
+  FileSpec link;
+  link.path = {"a", "b", "link"};
+  link.kind = NodeKind::symlink;
+  link.symlink = {"empty"};
+  spec.files.push_back(link);
+  spec.mtime = 1234;
+  ASSERT_EQ(tree.add_torrent(std::move(spec)).value(), "t");
+
+  const auto run = tree.attributes(at(tree, {"t", "a", "b", "run"}));
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->size, 5000U);
+  EXPECT_EQ(run->blocks, 10U);
+  EXPECT_EQ(run->permissions, 0555U);
+  EXPECT_EQ(run->mtime, 1234);
+  EXPECT_TRUE(run->final);
+  EXPECT_EQ(tree.attributes(at(tree, {"t", "empty"}))->permissions, 0444U);
+  EXPECT_EQ(tree.link_target(at(tree, {"t", "a", "b", "link"})), "../../empty");
+  EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b", "link"}))->size, 11U);
+  EXPECT_EQ(tree.attributes(at(tree, {"t"}))->links, 3U);
+  EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b"}))->links, 2U);
+  EXPECT_EQ(tree.attributes(kRootIno)->links, 3U);
+  EXPECT_EQ(tree.attributes(kRootIno)->mtime, 77);
+  EXPECT_EQ(tree.totals().bytes, 5000U);
+}
+
+TEST(Tree, ShowsWhatIsHereInBlocksAndProgress) {
+  Tree tree(0);
+  auto spec = torrent("t", {file({"d", "x"}, 1000), file({"d", "y"}, 3000, 1)});
+  auto source = std::static_pointer_cast<test::FakeSource>(spec.source);
+  ASSERT_TRUE(tree.add_torrent(std::move(spec)));
+  const Ino x = at(tree, {"t", "d", "x"});
+  source->set_bytes_here(513);
+  EXPECT_EQ(tree.attributes(x)->blocks, 2U);
+  EXPECT_FALSE(tree.attributes(x)->final);
+  EXPECT_EQ(tree.attribute(x, "user.swarmfs.progress"), "0.5130");
+  EXPECT_EQ(tree.attribute(at(tree, {"t", "d"}), "user.swarmfs.progress"), "0.2565");
+  source->set_bytes_here(0);
+  EXPECT_EQ(tree.attributes(x)->blocks, 0U);
+  source->set_bytes_here(2999);
+  EXPECT_EQ(tree.attribute(at(tree, {"t", "d", "y"}), "user.swarmfs.progress"), "0.9996");
+}
+
+TEST(Tree, AnswersAttributesOnFilesAndFolders) {
+  Tree tree(0);
+  ASSERT_TRUE(tree.add_torrent(torrent("t", {file({"x"}, 10)})));
+  const Ino x = at(tree, {"t", "x"});
+  EXPECT_EQ(tree.attribute(x, "user.swarmfs.infohash"), "abcd");
+  EXPECT_EQ(tree.attribute(x, "user.swarmfs.pieces"), "##.#");
+  EXPECT_EQ(tree.attribute(x, "user.other"), std::nullopt);
+  EXPECT_EQ(tree.attribute(x, "infohash"), std::nullopt);
+  EXPECT_EQ(tree.attribute(at(tree, {"t"}), "user.swarmfs.format"), "v1");
+  EXPECT_EQ(tree.attribute(at(tree, {"t"}), "user.swarmfs.pieces"), std::nullopt);
+  for (const Ino ino : {x, at(tree, {"t"})})
+    for (const auto& name : tree.attribute_names(ino)) EXPECT_TRUE(tree.attribute(ino, name)) << name;
+  EXPECT_TRUE(tree.attribute_names(kRootIno).empty());
+}
+
+TEST(Tree, ShowsASingleFileTorrentAsTheFileItself) {
+  Tree tree(0);
+  auto spec = torrent("film.mkv", {file({"film.mkv"}, 10)});
+  spec.single_file = true;
+  ASSERT_TRUE(tree.add_torrent(std::move(spec)));
+  const Ino ino = at(tree, {"film.mkv"});
+  EXPECT_EQ(tree.attributes(ino)->kind, NodeKind::file);
+  EXPECT_EQ(tree.open_target(ino)->length, 10U);
+  EXPECT_FALSE(tree.list(ino, 0, [](auto...) { return true; }));
+}
+
+TEST(Tree, MakesClashingNamesUnique) {
+  Tree tree(0);
+  EXPECT_EQ(tree.add_torrent(torrent("t", {file({"a"}, 1)})).value(), "t");
+  EXPECT_EQ(tree.add_torrent(torrent("t", {file({"b"}, 1)})).value(), "t (2)");
+  EXPECT_EQ(tree.add_torrent(torrent("t", {file({"c"}, 1)})).value(), "t (3)");
+  EXPECT_NE(at(tree, {"t (2)", "b"}), 0U);
+  // Within a torrent too: a file twice, a file that is a folder elsewhere, a folder twice.
+  ASSERT_TRUE(tree.add_torrent(
+      torrent("u", {file({"x"}, 1), file({"x"}, 2), file({"x", "y"}, 3), file({"x", "z"}, 4)})));
+  EXPECT_EQ(names(tree, at(tree, {"u"})),
+            (std::vector<std::string>{".", "..", "x", "x (2)", "x (3)"}));
+  EXPECT_EQ(names(tree, at(tree, {"u", "x (3)"})), (std::vector<std::string>{".", "..", "y", "z"}));
+}
+
+TEST(Tree, RefusesNamesThatNoFolderCanHold) {
+  for (const std::string& bad :
+       {std::string(), std::string("."), std::string(".."), std::string("a/b"),
+        std::string("a\0b", 3), std::string(256, 'x')}) {
+    Tree tree(0);
+    EXPECT_FALSE(tree.add_torrent(torrent(bad, {file({"a"}, 1)})));
+    const auto inside = tree.add_torrent(torrent("t", {file({"d", bad}, 1)}));
+    ASSERT_FALSE(inside);
+    EXPECT_EQ(inside.error().kind, ErrorKind::bad_input);
+    auto spec = torrent("t", {file({"d"}, 1)});
+    spec.files[0].kind = NodeKind::symlink;
+    spec.files[0].symlink = {bad};
+    EXPECT_FALSE(tree.add_torrent(std::move(spec)));
+    EXPECT_EQ(names(tree, kRootIno).size(), 2U) << "a refused torrent leaves nothing";
+  }
+  Tree tree(0);
+  EXPECT_FALSE(tree.add_torrent(torrent("t", {file({}, 1)})));
+}
+
+TEST(Tree, ListsFromAnyOffsetTheSameRest) {
+  Tree tree(0);
+  std::vector<FileSpec> files;
+  for (std::uint32_t i = 0; i < 100; ++i) files.push_back(file({"f" + std::to_string(i)}, 1, i));
+  ASSERT_TRUE(tree.add_torrent(torrent("t", std::move(files))));
+  const Ino folder = at(tree, {"t"});
+  const auto all = names(tree, folder);
+  ASSERT_EQ(all.size(), 102U);
+  std::vector<std::string> piecewise;
+  std::uint64_t offset = 0;
+  for (bool more = true; more;) {
+    more = false;
+    int taken = 0;
+    tree.list(folder, offset, [&](const char* name, Ino, NodeKind, std::uint64_t next) {
+      if (taken++ == 7) return false;
+      piecewise.emplace_back(name);
+      offset = next;
+      more = true;
+      return true;
+    });
+  }
+  EXPECT_EQ(piecewise, all);
+}
+
+TEST(Tree, ReadsWhileTorrentsAreAdded) {
+  Tree tree(0);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      while (!done) {
+        const Ino ino = at(tree, {"t5", "a"});
+        EXPECT_TRUE(ino == 0 || tree.attributes(ino));
+        EXPECT_TRUE(names(tree, kRootIno).size() >= 2);
+        EXPECT_TRUE(tree.attributes(kRootIno));
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i)
+    ASSERT_TRUE(tree.add_torrent(torrent("t" + std::to_string(i), {file({"a"}, 1)})));
+  done = true;
+  for (auto& reader : readers) reader.join();
+  EXPECT_EQ(names(tree, kRootIno).size(), 202U);
+}
+
+TEST(Tree, GivesEveryEntryOfALargeTorrentAnInodeOfItsOwn) {
+  Tree tree(0);
+  std::vector<FileSpec> files;
+  for (std::uint32_t i = 0; i < 61'000; ++i)
+    files.push_back(file({"d" + std::to_string(i % 2000), "f" + std::to_string(i)}, 1, i));
+  ASSERT_TRUE(tree.add_torrent(torrent("t", std::move(files))));
+  std::set<Ino> inodes;
+  for (std::uint32_t i = 0; i < 61'000; ++i) {
+    const Ino ino = at(tree, {"t", "d" + std::to_string(i % 2000), "f" + std::to_string(i)});
+    ASSERT_TRUE(inodes.insert(ino).second);
+    ASSERT_EQ(tree.open_target(ino)->index.value, i);
+  }
+  EXPECT_EQ(tree.totals().entries, 63'001U);
+  EXPECT_EQ(tree.attributes(at(tree, {"t"}))->links, 2002U);
+}
+
+}  // namespace
+}  // namespace swarmfs::fs

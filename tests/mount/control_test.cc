@@ -1,0 +1,149 @@
+#include "mount/control.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "mount/status_text.h"
+#include "mount/unix_socket.h"
+
+namespace swarmfs::mount {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+
+struct ControlTest : testing::Test {
+  void SetUp() override {
+    char name[] = "/tmp/swarmfs-control-XXXXXX";
+    runtime = ::mkdtemp(name);
+    ::setenv("XDG_RUNTIME_DIR", runtime.c_str(), 1);
+    folder = control_folder().value();
+    path = control_path(folder, "/mnt/x");
+  }
+  void TearDown() override {
+    ::unlink(path.c_str());
+    ::rmdir(folder.c_str());
+    ::rmdir(runtime.c_str());
+  }
+  std::unique_ptr<ControlServer> serve() {
+    return std::move(ControlServer::listen(path, {[] { return json{{"mountpoint", "/mnt/x"}}; },
+                                                  [this] { unmounted = true; }})
+                         .value());
+  }
+  Fd connect() const {
+    sockaddr_un address{};
+    to_address(path, address);
+    Fd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
+  std::string runtime, folder, path;
+  std::atomic<bool> unmounted{false};
+};
+
+TEST_F(ControlTest, AnswersStatusAndUnmount) {
+  const auto server = serve();
+  const auto status = control_request(path, "status", seconds(5));
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(json::parse(*status)["status"]["mountpoint"], "/mnt/x");
+  EXPECT_FALSE(unmounted);
+  EXPECT_TRUE(control_request(path, "unmount", seconds(5)));
+  for (int i = 0; i < 500 && !unmounted; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(unmounted);
+  const auto other = control_request(path, "dance", seconds(5));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().message, "unknown command");
+}
+
+TEST_F(ControlTest, IsForItsOwnerOnly) {
+  const auto server = serve();
+  struct stat st {};
+  ASSERT_EQ(::stat(folder.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0700U);
+  ASSERT_EQ(::stat(path.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600U);
+  ::chmod(folder.c_str(), 0755);
+  const auto refused = control_folder();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::permission);
+  ::chmod(folder.c_str(), 0700);
+}
+
+TEST_F(ControlTest, RefusesMalformedRequestsAndGoesOn) {
+  const auto server = serve();
+  for (const std::string bad :
+       {"", "{", "[]", "null", "{\"version\":2,\"command\":\"status\"}",
+        "{\"version\":\"1\",\"command\":\"status\"}", "{\"version\":1}",
+        "{\"version\":1,\"command\":7}", "\xff\xfe"}) {
+    const Fd fd = connect();
+    ASSERT_TRUE(send_all(fd.get(), bad + "\n", std::chrono::steady_clock::now() + seconds(5)));
+    const auto reply =
+        receive_line(fd.get(), kMaxControlReply, std::chrono::steady_clock::now() + seconds(5));
+    ASSERT_TRUE(reply) << bad;
+    EXPECT_EQ(json::parse(*reply)["ok"], false) << bad;
+  }
+  EXPECT_TRUE(control_request(path, "status", seconds(5)));
+}
+
+TEST_F(ControlTest, CutsOffAnOversizedRequest) {
+  const auto server = serve();
+  const Fd fd = connect();
+  const std::string flood(1 << 20, 'x');
+  // May fail half-way: the server stops reading.
+  static_cast<void>(send_all(fd.get(), flood, std::chrono::steady_clock::now() + seconds(5)));
+  EXPECT_TRUE(control_request(path, "status", seconds(8)));
+}
+
+TEST_F(ControlTest, ClientThatLeavesOrSaysNothingDoesNoHarm) {
+  const auto server = serve();
+  { const Fd gone = connect(); }
+  const Fd silent = connect();
+  EXPECT_TRUE(control_request(path, "status", seconds(9)));
+}
+
+TEST_F(ControlTest, ReplacesADeadSocketButNotALiveOne) {
+  { const auto server = serve(); }
+  EXPECT_EQ(control_request(path, "status", seconds(1)).error().kind, ErrorKind::not_found);
+  {
+    Fd dead(::socket(AF_UNIX, SOCK_STREAM, 0));
+    sockaddr_un address{};
+    to_address(path, address);
+    ASSERT_EQ(::bind(dead.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  const auto server = serve();
+  EXPECT_EQ(control_sockets(folder), std::vector<std::string>{path});
+  const auto second = ControlServer::listen(path, {});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, ErrorKind::busy);
+}
+
+TEST(StatusText, RendersTorrentsAndDisarmsNames) {
+  const json status = {{"version", 1},
+                       {"mountpoint", "/mnt/x"},
+                       {"torrents",
+                        {{{"name", "a\x1b[31m film"},
+                          {"infohash", "ab"},
+                          {"progress", 0.99999},
+                          {"bytes_here", 1536},
+                          {"size", 3 << 20},
+                          {"down_rate", 2048},
+                          {"up_rate", 0},
+                          {"peers", 7},
+                          {"seeds", 2},
+                          {"waiting_reads", 3},
+                          {"state", "downloading"}}}}};
+  EXPECT_EQ(status_text(status),
+            "/mnt/x\n  a?[31m film\n     99.9 % (1.5 KiB of 3.0 MiB)  down 2.0 KiB/s  up 0 B/s  "
+            "peers 7 (2 seeds)  waiting reads 3  downloading\n");
+  EXPECT_EQ(status_text(json::array()), "");
+  EXPECT_EQ(status_text({{"mountpoint", 7}, {"torrents", {1, {{"name", 2}}}}}).substr(0, 1), "\n");
+}
+
+}  // namespace
+}  // namespace swarmfs::mount

@@ -1,0 +1,259 @@
+// A content source under a test's control: known bytes, ranges held back, released or failed.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "swarm/base/block.h"
+#include "swarm/base/clock.h"
+#include "swarm/base/content_source.h"
+
+namespace swarmfs::test {
+
+/// Bytes that differ between files and repeat only every 1,000,003, so that no block of one place
+/// passes for another's.
+class Pattern {
+ public:
+  static std::uint8_t at(FileIndex file, std::uint64_t offset) {
+    return table()[(offset + file.value * std::uint64_t{7919}) % kPeriod];
+  }
+  /// `length` at most 1 MiB.
+  static ByteView view(FileIndex file, std::uint64_t offset, std::uint64_t length) {
+    const auto start = (offset + file.value * std::uint64_t{7919}) % kPeriod;
+    return ByteView(table()).subspan(start, length);
+  }
+  static std::string text(FileIndex file, std::uint64_t offset, std::uint64_t length) {
+    std::string out;
+    while (length > 0) {
+      const std::uint64_t n = std::min<std::uint64_t>(length, 1 << 20);
+      out += as_text(view(file, offset, n));
+      offset += n;
+      length -= n;
+    }
+    return out;
+  }
+
+ private:
+  static constexpr std::uint64_t kPeriod = 1'000'003;
+  static const Bytes& table() {
+    static const Bytes bytes = [] {
+      Bytes b(kPeriod + (1 << 20));
+      std::uint32_t x = 2463534242U;
+      for (std::size_t i = 0; i < kPeriod; ++i) {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        b[i] = static_cast<std::uint8_t>(x);
+      }
+      std::copy(b.begin(), b.begin() + (1 << 20), b.begin() + kPeriod);
+      return b;
+    }();
+    return bytes;
+  }
+};
+
+/// Serves Pattern. Thread-safe.
+class FakeSource final : public ContentSource {
+ public:
+  struct Window {
+    HandleId handle;
+    std::uint64_t begin, end;
+  };
+
+  explicit FakeSource(std::vector<std::uint64_t> lengths) : lengths_(std::move(lengths)) {}
+  ~FakeSource() override {
+    {
+      const std::lock_guard lock(mutex_);
+      ends_ = true;
+    }
+    changed_.notify_all();
+    if (timer_.joinable()) timer_.join();
+  }
+
+  /// Reads that touch [begin, end) of a file wait until it is released.
+  void hold(FileIndex file, std::uint64_t begin, std::uint64_t end) {
+    const std::lock_guard lock(mutex_);
+    held_.push_back({file, begin, end});
+  }
+  /// Lifts every hold on the file and answers, from this thread, what waited for it.
+  void release(FileIndex file) {
+    std::vector<Parked> ready;
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(held_, [&](const Held& h) { return h.file == file; });
+      ready = take([&](const Parked& p) { return p.request.file == file; });
+    }
+    for (auto& p : ready) p.done(content(p.request));
+  }
+  /// Ends what waits now with an error; the holds stay.
+  void fail_parked(ErrorKind kind) {
+    std::vector<Parked> failed;
+    {
+      const std::lock_guard lock(mutex_);
+      failed = take([](const Parked&) { return true; });
+    }
+    for (auto& p : failed) p.done(fail(kind, "as the test wishes"));
+  }
+  /// From now on a read that waits for so long times out.
+  void set_timeout(Duration timeout) {
+    const std::lock_guard lock(mutex_);
+    timeout_ = timeout;
+    if (!timer_.joinable()) timer_ = std::thread([this] { run_timer(); });
+  }
+  void set_bytes_here(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    bytes_here_ = bytes;
+  }
+
+  std::size_t parked() const {
+    const std::lock_guard lock(mutex_);
+    return parked_.size();
+  }
+  /// True once exactly `n` reads wait, false if they do not within ten seconds.
+  bool wait_parked(std::size_t n) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return parked_.size() == n; });
+  }
+  bool wait_parked_at_least(std::size_t n) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return parked_.size() >= n; });
+  }
+  std::vector<Window> windows() const {
+    const std::lock_guard lock(mutex_);
+    return windows_;
+  }
+  std::size_t open_handles() const {
+    const std::lock_guard lock(mutex_);
+    return opened_ - closed_;
+  }
+
+  ReadId read(const ReadRequest& request, ReadDone done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      note_handle(request.handle);
+      if (is_held(request)) {
+        const ReadId id{++last_id_};
+        parked_.emplace(id.value,
+                        Parked{request, std::move(done), std::chrono::steady_clock::now()});
+        changed_.notify_all();
+        return id;
+      }
+    }
+    done(content(request));
+    return ReadId{0};
+  }
+  void cancel(ReadId read) override {
+    std::vector<Parked> cancelled;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto it = parked_.find(read.value);
+      if (it == parked_.end()) return;
+      cancelled.push_back(std::move(it->second));
+      parked_.erase(it);
+      changed_.notify_all();
+    }
+    cancelled[0].done(fail(ErrorKind::cancelled, "cancelled"));
+  }
+  void set_window(HandleId handle, FileIndex, std::uint64_t begin, std::uint64_t end) override {
+    const std::lock_guard lock(mutex_);
+    windows_.push_back({handle, begin, end});
+  }
+  void close(HandleId handle) override {
+    std::vector<Parked> cancelled;
+    {
+      const std::lock_guard lock(mutex_);
+      ++closed_;
+      cancelled = take([&](const Parked& p) { return p.request.handle == handle; });
+    }
+    for (auto& p : cancelled) p.done(fail(ErrorKind::cancelled, "closed"));
+  }
+  std::uint64_t bytes_here(FileIndex file) const override {
+    const std::lock_guard lock(mutex_);
+    return bytes_here_.value_or(lengths_.at(file.value));
+  }
+  std::string piece_map(FileIndex) const override { return "##.#"; }
+
+ private:
+  struct Held {
+    FileIndex file;
+    std::uint64_t begin, end;
+  };
+  struct Parked {
+    ReadRequest request;
+    ReadDone done;
+    TimePoint since;
+  };
+
+  bool is_held(const ReadRequest& r) const {
+    return std::any_of(held_.begin(), held_.end(), [&](const Held& h) {
+      return h.file == r.file && r.offset < h.end && h.begin < r.offset + r.length;
+    });
+  }
+  template <class Which>
+  std::vector<Parked> take(Which which) {
+    std::vector<Parked> taken;
+    for (auto it = parked_.begin(); it != parked_.end();) {
+      if (which(it->second)) {
+        taken.push_back(std::move(it->second));
+        it = parked_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    changed_.notify_all();
+    return taken;
+  }
+  void note_handle(HandleId handle) {
+    if (handles_.emplace(handle.value, true).second) ++opened_;
+  }
+  static Content content(const ReadRequest& r) {
+    Content out;
+    for (std::uint64_t at = r.offset; at < r.offset + r.length;) {
+      const std::uint64_t n = std::min(kBlockSize - at % kBlockSize, r.offset + r.length - at);
+      out.push_back({nullptr, Pattern::view(r.file, at, n)});
+      at += n;
+    }
+    return out;
+  }
+  void run_timer() {
+    std::unique_lock lock(mutex_);
+    while (!ends_) {
+      changed_.wait_for(lock, std::chrono::milliseconds(5));
+      const auto due = std::chrono::steady_clock::now() - timeout_;
+      auto late = take_quietly(due);
+      lock.unlock();
+      for (auto& p : late) p.done(fail(ErrorKind::timed_out, "nothing came"));
+      lock.lock();
+    }
+  }
+  std::vector<Parked> take_quietly(TimePoint due) {
+    const bool any = std::any_of(parked_.begin(), parked_.end(),
+                                 [&](const auto& p) { return p.second.since <= due; });
+    if (!any) return {};
+    return take([&](const Parked& p) { return p.since <= due; });
+  }
+
+  const std::vector<std::uint64_t> lengths_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::vector<Held> held_;
+  std::map<std::uint64_t, Parked> parked_;
+  std::vector<Window> windows_;
+  std::map<std::uint64_t, bool> handles_;
+  std::size_t opened_ = 0, closed_ = 0;
+  std::uint64_t last_id_ = 0;
+  std::optional<std::uint64_t> bytes_here_;
+  Duration timeout_ = std::chrono::hours(1);
+  bool ends_ = false;
+  std::thread timer_;
+};
+
+}  // namespace swarmfs::test
