@@ -184,12 +184,14 @@ Result<> hash_pieces(const HashJob& job, const PieceHashed& on_piece, const Prog
     std::vector<std::jthread> threads;
     for (unsigned i = 0; i < count; ++i) threads.emplace_back([&shared] { work(shared); });
     std::unique_lock lock(shared.mutex);
-    while (shared.running > 0) {
-      shared.changed.wait_for(lock, std::chrono::milliseconds(50));
-      if (cancel.stop_requested()) shared.stop = true;
+    bool ended = false;
+    while (!ended) {
+      ended = shared.changed.wait_for(lock, std::chrono::milliseconds(50),
+                                      [&shared] { return shared.running == 0; });
+      if (!ended && cancel.stop_requested()) shared.stop = true;
       if (!progress) continue;
       lock.unlock();
-      progress(shared.bytes_done, total);
+      progress(shared.bytes_done, total);  // the last time with everything done
       lock.lock();
     }
   }
