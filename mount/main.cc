@@ -24,8 +24,15 @@ int main(int argc, char** argv) {
   app.footer(
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad manifest, 4 file or disk problem,\n"
       "5 data does not match, 6 network or no peers, 7 in use.");
+  add_mount(app, context);
   add_status(app, context);
   add_unmount(app, context);
+  add_get(app, context);
+  add_seed(app, context);
+  add_publish(app, context);
+  add_inspect(app, context);
+  add_verify(app, context);
+  add_tracker(app, context);
 
   std::vector<std::string> args(argv, argv + argc);
   if (is_mount_helper_call(args)) {

@@ -59,6 +59,9 @@ inline constexpr std::uint32_t kMaxPieces = 1U << 21;
 
 /// Parses a .torrent. Errors are bad_input (or unsupported) and name the field and the reason.
 Result<Metainfo> parse(ByteView torrent);
+/// Parses a bare info dictionary, as a peer sends it (BEP 9): no trackers, and for v2 no piece
+/// layers, so piece_roots is filled only for files of one piece.
+Result<Metainfo> parse_info(ByteView info);
 /// Reads and parses a .torrent file; errors name the path.
 Result<Metainfo> load(const std::filesystem::path& path);
 

@@ -1,0 +1,212 @@
+// swarmfs get: plain download into a folder.
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "mount/commands.h"
+#include "mount/format.h"
+#include "mount/progress.h"
+#include "mount/swarm_node.h"
+#include "swarm/metainfo/check.h"
+#include "swarm/metainfo/content_path.h"
+
+namespace swarmfs::mount {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct GetOptions {
+  std::string manifest;
+  std::string folder;
+  NetworkOptions network;
+  bool seed = false;
+  bool json = false;
+  unsigned timeout_s = 300;
+};
+
+/// A store over the tree below the folder; what lies there already is hashed and kept.
+Result<std::unique_ptr<cache::Store>> open_tree(
+    const std::shared_ptr<const metainfo::Metainfo>& metainfo, const std::filesystem::path& folder,
+    bool quiet) {
+  const std::filesystem::path base = folder / metainfo->name;
+  cache::StoreOptions options;
+  options.layout = metainfo->layout;
+  options.place.root = folder;
+  options.place.files = metainfo::content_paths(*metainfo, metainfo->name);
+  std::error_code ignored;
+  const bool resumes = std::filesystem::exists(base, ignored);
+  std::vector<bool> here(metainfo->layout.piece_count());
+  if (resumes) {
+    ProgressLine line("checking", !quiet);
+    auto checked = metainfo::check_pieces(
+        *metainfo, base,
+        [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
+    if (!checked) return checked.error();
+    here = checked->good;
+  }
+  auto store = cache::Store::open(std::move(options), verifier(metainfo));
+  if (store) (*store)->mark_present(here);
+  return store;
+}
+
+/// Symbolic links are in no piece: they are made at the end, as the manifest says.
+Result<> make_links(const metainfo::Metainfo& metainfo, const std::filesystem::path& base) {
+  const auto paths = metainfo::content_paths(metainfo, base);
+  for (std::size_t i = 0; i < metainfo.files.size(); ++i) {
+    const metainfo::File& file = metainfo.files[i];
+    std::error_code ec;
+    if (!file.symlink.empty()) {
+      if (std::filesystem::is_symlink(paths[i], ec)) continue;
+      std::filesystem::remove(paths[i], ec);
+      std::filesystem::create_symlink(metainfo::link_text(file), paths[i], ec);
+      if (ec) return Error::from_errno(ec.value(), paths[i].string());
+    } else if (file.executable && !file.pad) {
+      namespace fs = std::filesystem;
+      fs::permissions(paths[i], fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec,
+                      fs::perm_options::add, ec);
+    }
+  }
+  return {};
+}
+
+/// Watches a download from the loop: progress line, completion, and giving up.
+class Watch {
+ public:
+  Watch(SwarmNode& node, std::shared_ptr<TorrentContent> content, const GetOptions& options,
+        bool quiet)
+      : node_(node),
+        content_(std::move(content)),
+        options_(options),
+        timer_(node.io()),
+        line_("getting", !quiet && !options.json) {}
+
+  void start() {
+    content_->driver().on_complete([this] { completed(); });
+    tick();
+  }
+  bool complete() const { return complete_; }
+  bool gave_up() const { return gave_up_; }
+  const Error& error() const { return error_; }
+
+ private:
+  void tick() {
+    const auto& torrent = content_->driver().torrent();
+    const auto now = std::chrono::steady_clock::now();
+    const auto stats = torrent.stats(now);
+    const std::uint64_t total = content_->metainfo().layout.total_size();
+    line_.update(total - torrent.left(), total,
+                 std::to_string(stats.peers) + (stats.peers == 1 ? " peer" : " peers"));
+    if (stats.downloaded != last_downloaded_ || torrent.complete()) {
+      last_downloaded_ = stats.downloaded;
+      progress_at_ = now;
+    } else if (options_.timeout_s > 0 && now - progress_at_ > std::chrono::seconds(options_.timeout_s)) {
+      gave_up_ = true;
+      error_ = fail(ErrorKind::timed_out,
+                    stats.peers == 0
+                        ? "found no peer in " + std::to_string(options_.timeout_s) +
+                              " s; check the tracker, or name a peer with --peer"
+                        : "nothing arrived for " + std::to_string(options_.timeout_s) + " s");
+      line_.clear();
+      return node_.stop();
+    }
+    if (stats.disk_full) return fail_disk();
+    timer_.expires_after(200ms);
+    timer_.async_wait([this](const boost::system::error_code& ec) {
+      if (!ec) tick();
+    });
+  }
+
+  void completed() {
+    // The last piece is verified, but its write may still be under way.
+    content_->driver().when_stored([this] {
+      line_.clear();
+      complete_ = true;
+      if (options_.json) {
+        const nlohmann::json done = {{"name", content_->metainfo().name}, {"complete", true}};
+        std::printf("%s\n",
+                    done.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+      } else {
+        std::printf("complete: %s\n", printable(content_->metainfo().name).c_str());
+      }
+      std::fflush(stdout);
+      if (!options_.seed) node_.stop();
+    });
+  }
+
+  void fail_disk() {
+    gave_up_ = true;
+    error_ = fail(ErrorKind::no_space, "the disk took no more; free some room and run it again");
+    line_.clear();
+    node_.stop();
+  }
+
+  SwarmNode& node_;
+  std::shared_ptr<TorrentContent> content_;
+  const GetOptions& options_;
+  boost::asio::steady_timer timer_;
+  ProgressLine line_;
+  std::uint64_t last_downloaded_ = 0;
+  TimePoint progress_at_ = std::chrono::steady_clock::now();
+  bool complete_ = false;
+  bool gave_up_ = false;
+  Error error_;
+};
+
+int run_get(const Context& context, const GetOptions& options) {
+  auto loaded = metainfo::load(options.manifest);
+  if (!loaded) return report(loaded.error());
+  const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*loaded));
+  const std::filesystem::path folder(options.folder);
+  std::error_code ec;
+  std::filesystem::create_directories(folder, ec);
+  if (ec) return report(Error::from_errno(ec.value(), folder.string()));
+  auto store = open_tree(metainfo, folder, context.verbosity < 0);
+  if (!store) return report(store.error());
+
+  auto node = SwarmNode::create(options.network, context.make_logger());
+  if (!node) return report(node.error());
+  boost::asio::signal_set signals((*node)->io(), SIGINT, SIGTERM);
+  bool interrupted = false;
+  signals.async_wait([&](const boost::system::error_code& cancelled, int) {
+    if (cancelled) return;
+    interrupted = true;
+    (*node)->stop();
+  });
+  const auto content = (*node)->add(metainfo, std::move(*store), {});
+  Watch watch(**node, content, options, context.verbosity < 0);
+  watch.start();
+  (*node)->run();
+  if (watch.gave_up()) return report(watch.error());
+  if (auto flushed = content->store().flush(); !flushed) return report(flushed.error());
+  if (watch.complete()) {
+    if (auto links = make_links(*metainfo, folder / metainfo->name); !links)
+      return report(links.error());
+    return kOk;
+  }
+  return interrupted ? kFailed : kOk;
+}
+
+}  // namespace
+
+void add_get(CLI::App& app, Context& context) {
+  auto options = std::make_shared<GetOptions>();
+  CLI::App* command = app.add_subcommand("get", "Download the content into a folder");
+  command->add_option("manifest", options->manifest, "The .torrent file")->required();
+  command->add_option("-o,--output", options->folder, "The folder to put it in")
+      ->required()
+      ->type_name("DIR");
+  add_network_options(*command, options->network);
+  command->add_flag("--seed", options->seed, "Serve it afterwards, until stopped");
+  command->add_option("--timeout", options->timeout_s,
+                      "Give up when nothing arrived for so many seconds; 0: never")
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "Say when it is complete as JSON");
+  command->callback([&context, options] {
+    context.run = [&context, options] { return run_get(context, *options); };
+  });
+}
+
+}  // namespace swarmfs::mount

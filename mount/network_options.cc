@@ -1,0 +1,51 @@
+#include "mount/network_options.h"
+
+#include <charconv>
+
+namespace swarmfs::mount {
+
+void add_network_options(CLI::App& command, NetworkOptions& options) {
+  command
+      .add_option("--listen", options.listen,
+                  "Accept peers at this address and port, or port alone (default: 6881 on every "
+                  "address, or another if that is taken)")
+      ->type_name("A:P")
+      ->allow_extra_args(false);
+  command.add_option("--peer", options.peers, "Connect to this peer, without any tracker")
+      ->type_name("A:P")
+      ->allow_extra_args(false);
+}
+
+Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts) {
+  std::vector<Endpoint> out;
+  for (const std::string& text : texts) {
+    if (const auto endpoint = Endpoint::parse(text)) {
+      out.push_back(*endpoint);
+      continue;
+    }
+    std::uint16_t port = 0;
+    const char* const begin = text.data() + (text.starts_with(':') ? 1 : 0);
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(begin, last, port);
+    if (error != std::errc{} || end != last)
+      return fail(ErrorKind::bad_input, "--listen " + text +
+                                            ": not an address and port such as 0.0.0.0:6881, "
+                                            "[::]:6881 or 6881");
+    for (const char* any : {"0.0.0.0", "::"}) out.push_back({*IpAddress::parse(any), port});
+  }
+  return out;
+}
+
+Result<std::vector<Endpoint>> peer_addresses(const std::vector<std::string>& texts) {
+  std::vector<Endpoint> out;
+  for (const std::string& text : texts) {
+    const auto endpoint = Endpoint::parse(text);
+    if (!endpoint || endpoint->port == 0)
+      return fail(ErrorKind::bad_input,
+                  "--peer " + text + ": not an address and port such as 192.0.2.1:6881");
+    out.push_back(*endpoint);
+  }
+  return out;
+}
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,59 @@
+#include "mount/swarm_node.h"
+
+#include <utility>
+
+namespace swarmfs::mount {
+
+VerifyPiece verifier(std::shared_ptr<const metainfo::Metainfo> metainfo) {
+  return [metainfo = std::move(metainfo)](PieceIndex piece, std::span<const ByteView> bytes) {
+    return metainfo::verify_piece(*metainfo, piece, bytes);
+  };
+}
+
+SwarmNode::SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
+                     std::shared_ptr<spdlog::logger> logger)
+    : logger_(std::move(logger)),
+      peers_(std::move(peers)),
+      session_(std::make_unique<net::Session>(io_, net::SessionConfig{std::move(listen)},
+                                              logger_)) {}
+
+Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
+                                                     std::shared_ptr<spdlog::logger> logger) {
+  auto listen = listen_addresses(options.listen);
+  if (!listen) return listen.error();
+  auto peers = peer_addresses(options.peers);
+  if (!peers) return peers.error();
+  std::unique_ptr<SwarmNode> node(
+      new SwarmNode(std::move(*listen), std::move(*peers), std::move(logger)));
+  if (auto listening = node->session_->listen(); !listening) return listening.error();
+  return node;
+}
+
+SwarmNode::~SwarmNode() {
+  session_.reset();  // ends its drivers and its pool before the contents they use
+}
+
+std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<const metainfo::Metainfo> metainfo,
+                                               std::unique_ptr<cache::Store> store,
+                                               engine::TorrentConfig config) {
+  auto content = std::make_shared<TorrentContent>(metainfo, std::move(store), kBlockMemory);
+  net::TorrentSetup setup;
+  setup.metainfo = std::move(metainfo);
+  setup.store = &content->store();
+  setup.keep = content.get();
+  setup.config = std::move(config);
+  setup.config.client_name = "swarmfs " SWARMFS_VERSION;
+  setup.peers = peers_;
+  contents_.push_back(content);
+  content->attach(session_->add(std::move(setup)));
+  return content;
+}
+
+void SwarmNode::stop() {
+  if (std::exchange(stopping_, true)) return;
+  session_->stop([this] { io_.stop(); });
+}
+
+void SwarmNode::run() { io_.run(); }
+
+}  // namespace swarmfs::mount

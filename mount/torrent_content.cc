@@ -1,0 +1,113 @@
+#include "mount/torrent_content.h"
+
+#include <utility>
+
+namespace swarmfs::mount {
+
+TorrentContent::TorrentContent(std::shared_ptr<const metainfo::Metainfo> metainfo,
+                               std::unique_ptr<cache::Store> store, std::uint64_t memory_bytes)
+    : metainfo_(std::move(metainfo)),
+      layout_(metainfo_->layout),
+      store_(std::move(store)),
+      memory_(memory_bytes) {}
+
+bool TorrentContent::collect_from_memory(const Layout::Span& span, Content& out) {
+  const std::size_t before = out.size();
+  std::uint32_t begin = span.begin;
+  const std::uint32_t end = span.begin + span.length;
+  while (begin < end) {
+    const std::uint32_t block = begin / kBlockSize;
+    const BlockPtr data = memory_.get(span.piece, block);
+    if (!data) {
+      out.resize(before);
+      return false;
+    }
+    const std::uint32_t from = begin % kBlockSize;
+    const std::uint32_t take = std::min(end - begin, data->size - from);
+    out.push_back({data, data->view().subspan(from, take)});
+    begin += take;
+  }
+  return true;
+}
+
+std::optional<Content> TorrentContent::collect(const Spans& spans, Disk disk) {
+  Content content;
+  for (const Layout::Span& span : spans) {
+    if (collect_from_memory(span, content)) continue;
+    if (!store_->has(span.piece)) return std::nullopt;
+    auto buffer = std::make_shared_for_overwrite<std::uint8_t[]>(span.length);
+    const MutableByteView bytes(buffer.get(), span.length);
+    if (!store_->try_read(span.piece, span.begin, bytes) &&
+        (disk == Disk::must_not_wait || !store_->read(span.piece, span.begin, bytes)))
+      return std::nullopt;
+    content.push_back({std::move(buffer), bytes});
+  }
+  return content;
+}
+
+ReadId TorrentContent::read(const ReadRequest& request, ReadDone done) {
+  Spans spans = layout_.spans(request.file, request.offset, request.length);
+  if (auto content = collect(spans, Disk::may_wait)) {
+    done(std::move(*content));
+    return ReadId{};
+  }
+  return park(request.handle, std::move(spans), std::move(done), 3);
+}
+
+ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, unsigned tries) {
+  auto wanted = spans;
+  return driver_->park_read(
+      handle, std::move(wanted),
+      [self = shared_from_this(), handle, spans = std::move(spans), done = std::move(done),
+       tries](Result<> result) mutable {
+        if (!result) return done(result.error());
+        if (auto content = self->collect(spans, Disk::must_not_wait))
+          return done(std::move(*content));
+        // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
+        // A piece the disk lost on the way is asked for again.
+        self->driver_->run_on_pool([self, handle, spans = std::move(spans),
+                                    done = std::move(done), tries]() mutable {
+          if (auto content = self->collect(spans, Disk::may_wait))
+            return done(std::move(*content));
+          if (tries == 0)
+            return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"));
+          self->park(handle, std::move(spans), std::move(done), tries - 1);
+        });
+      });
+}
+
+void TorrentContent::cancel(ReadId read) { driver_->cancel_read(read); }
+
+void TorrentContent::set_window(HandleId handle, FileIndex file, std::uint64_t begin,
+                                std::uint64_t end) {
+  if (begin >= end) return driver_->set_window(handle, PieceIndex(0), PieceIndex(0));
+  const std::uint64_t base = layout_.files()[file.value].offset;
+  const std::uint64_t length = layout_.piece_length();
+  driver_->set_window(handle, PieceIndex(static_cast<std::uint32_t>((base + begin) / length)),
+                      PieceIndex(static_cast<std::uint32_t>((base + end - 1) / length + 1)));
+}
+
+void TorrentContent::close(HandleId handle) { driver_->close_handle(handle); }
+
+std::uint64_t TorrentContent::bytes_here(FileIndex file) const { return store_->bytes_here(file); }
+
+std::string TorrentContent::piece_map(FileIndex file) const {
+  std::string map;
+  const auto range = layout_.pieces_of(file);
+  for (PieceIndex p = range.first; p < range.end; ++p) map += store_->has(p) ? '#' : '.';
+  return map;
+}
+
+void TorrentContent::put(PieceIndex piece, std::uint32_t block, BlockPtr data) {
+  memory_.put(piece, block, std::move(data), true);
+}
+
+BlockPtr TorrentContent::get(PieceIndex piece, std::uint32_t block) {
+  return memory_.get(piece, block);
+}
+
+void TorrentContent::release(PieceIndex piece) {
+  memory_.written(piece, layout_.block_count(piece));
+}
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,63 @@
+// One torrent's bytes for readers: memory, then disk, then the swarm.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "cache/block_cache.h"
+#include "cache/store.h"
+#include "swarm/base/content_source.h"
+#include "swarm/metainfo/metainfo.h"
+#include "swarm/net/block_keep.h"
+#include "swarm/net/torrent_driver.h"
+
+namespace swarmfs::mount {
+
+/// Joins a torrent's store, its memory of blocks and its swarm into the ContentSource that the
+/// filesystem reads, and is the BlockKeep that the swarm fills. Thread-safe.
+class TorrentContent final : public ContentSource,
+                             public net::BlockKeep,
+                             public std::enable_shared_from_this<TorrentContent> {
+ public:
+  /// `memory_bytes`: for blocks kept beyond those the disk has yet to take.
+  TorrentContent(std::shared_ptr<const metainfo::Metainfo> metainfo,
+                 std::unique_ptr<cache::Store> store, std::uint64_t memory_bytes);
+
+  /// Before the first read that is not answered from disk.
+  void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
+  net::TorrentDriver& driver() { return *driver_; }
+  cache::Store& store() { return *store_; }
+  const metainfo::Metainfo& metainfo() const { return *metainfo_; }
+
+  // ContentSource
+  ReadId read(const ReadRequest& request, ReadDone done) override;
+  void cancel(ReadId read) override;
+  void set_window(HandleId handle, FileIndex file, std::uint64_t begin,
+                  std::uint64_t end) override;
+  void close(HandleId handle) override;
+  std::uint64_t bytes_here(FileIndex file) const override;
+  std::string piece_map(FileIndex file) const override;
+
+  // net::BlockKeep
+  void put(PieceIndex piece, std::uint32_t block, BlockPtr data) override;
+  BlockPtr get(PieceIndex piece, std::uint32_t block) override;
+  void release(PieceIndex piece) override;
+
+ private:
+  using Spans = std::vector<Layout::Span>;
+  enum class Disk : std::uint8_t { may_wait, must_not_wait };
+  /// The bytes of the spans, or nothing if some are not here (or not without waiting).
+  std::optional<Content> collect(const Spans& spans, Disk disk);
+  bool collect_from_memory(const Layout::Span& span, Content& out);
+  ReadId park(HandleId handle, Spans spans, ReadDone done, unsigned tries);
+
+  std::shared_ptr<const metainfo::Metainfo> metainfo_;
+  const Layout& layout_;
+  std::unique_ptr<cache::Store> store_;
+  cache::BlockCache memory_;
+  std::shared_ptr<net::TorrentDriver> driver_;
+};
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,55 @@
+#include "swarm/engine/peer_pace.h"
+
+#include <cmath>
+
+namespace swarmfs::engine {
+
+using namespace std::chrono_literals;
+
+static constexpr double kTau = 2.0;  // seconds
+
+void RateMeter::decay(TimePoint now) {
+  if (now > last_) weight_ *= std::exp(-to_seconds(now - last_) / kTau);
+  last_ = std::max(last_, now);
+}
+
+double RateMeter::bps(TimePoint now) const {
+  RateMeter copy = *this;
+  copy.decay(now);
+  return copy.weight_ / kTau;
+}
+
+void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
+                        std::size_t outstanding) {
+  const Duration latency = now - sent;
+  // The minimum is forgotten after 10 s, so that a path that became longer is seen.
+  if (latency <= min_rtt_ || now - min_rtt_at_ > 10s) {
+    min_rtt_ = latency;
+    min_rtt_at_ = now;
+  }
+  // Service time: from the arrival before, or from the request if the peer was idle until then.
+  const double service = to_seconds(now - std::max(last_arrival_, sent));
+  last_arrival_ = now;
+  busy_bytes_ += bytes;
+  busy_seconds_ += std::max(service, 1e-6);
+  rate_ = busy_bytes_ / busy_seconds_;
+  // Keep about half a second, or the last 32 blocks, of memory.
+  if (busy_seconds_ > 0.5 && busy_bytes_ > 32.0 * kBlockSize) {
+    busy_bytes_ /= 2;
+    busy_seconds_ /= 2;
+  }
+  const Duration slack = std::max<Duration>(10ms, min_rtt_ / 4);
+  if (slow_start_) {
+    if (outstanding >= depth_) ++depth_;  // doubles per round trip
+    if (latency > min_rtt_ * 3 / 2 + slack) slow_start_ = false;
+  } else {
+    depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(min_rtt_ + slack) / kBlockSize);
+  }
+}
+
+Duration PeerPace::estimate(std::uint64_t queued) const {
+  const double rate = rate_ > 0 ? rate_ : kUnknownRate;
+  return rtt() + from_seconds((static_cast<double>(queued) + kBlockSize) / rate);
+}
+
+}  // namespace swarmfs::engine

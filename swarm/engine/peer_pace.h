@@ -1,0 +1,64 @@
+// How fast one peer answers, and so how many requests to keep with it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "swarm/base/block.h"
+#include "swarm/base/clock.h"
+
+namespace swarmfs::engine {
+
+/// A rate in bytes per second that forgets with a time constant of about two seconds; for
+/// display and for choking.
+class RateMeter {
+ public:
+  void add(std::uint64_t bytes, TimePoint now) {
+    decay(now);
+    weight_ += static_cast<double>(bytes);
+  }
+  double bps(TimePoint now) const;
+
+ private:
+  void decay(TimePoint now);
+  double weight_ = 0;
+  TimePoint last_{};
+};
+
+/// Estimates a peer's service rate and round trip from its block arrivals, and from those the
+/// depth of its request queue: rate x (min RTT + a little), so that the pipe is full and an urgent
+/// request still does not wait behind seconds of queue.
+class PeerPace {
+ public:
+  static constexpr unsigned kMinDepth = 4;
+
+  /// The TCP handshake's round trip, when known: a first guess before any block came.
+  void set_connect_rtt(Duration rtt) { min_rtt_ = rtt; }
+
+  /// A block asked at `sent` arrived while `outstanding` requests, it among them, were with the
+  /// peer; only a queue that was kept full can show that more depth would bring more.
+  void on_block(std::uint32_t bytes, TimePoint sent, TimePoint now, std::size_t outstanding);
+
+  /// Requests to keep outstanding, at most `reqq`.
+  unsigned depth(unsigned reqq) const { return std::clamp(depth_, kMinDepth, std::max(reqq, kMinDepth)); }
+
+  /// Expected time until a block asked now arrives, behind `queued` bytes asked before it.
+  Duration estimate(std::uint64_t queued) const;
+  double rate_bps() const { return rate_; }
+  Duration rtt() const { return min_rtt_ == Duration::max() ? kUnknownRtt : min_rtt_; }
+
+ private:
+  static constexpr Duration kUnknownRtt = std::chrono::milliseconds(200);
+  static constexpr double kUnknownRate = 128.0 * 1024;  // pessimistic for peers not yet seen at work
+
+  Duration min_rtt_ = Duration::max();
+  TimePoint min_rtt_at_{};
+  TimePoint last_arrival_{};
+  double busy_bytes_ = 0;
+  double busy_seconds_ = 0;
+  double rate_ = 0;
+  bool slow_start_ = true;
+  unsigned depth_ = kMinDepth;
+};
+
+}  // namespace swarmfs::engine

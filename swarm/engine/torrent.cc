@@ -1,0 +1,168 @@
+#include "swarm/engine/torrent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "swarm/engine/torrent_limits.h"
+
+namespace swarmfs::engine {
+
+Torrent::Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConfig config,
+                 TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed)
+    : metainfo_(std::move(metainfo)),
+      layout_(metainfo_->layout),
+      config_(std::move(config)),
+      host_(host),
+      rng_(rng_seed),
+      picker_(have),
+      choker_(config_.choker),
+      book_(config_.peer_book, rng_()),
+      sent_per_piece_(layout_.piece_count()),
+      suggested_per_piece_(layout_.piece_count()) {
+  book_.set_complete(complete());
+}
+
+Torrent::~Torrent() = default;
+
+Torrent::Peer* Torrent::find(PeerId id) {
+  const auto it = peers_.find(id);
+  return it == peers_.end() || it->second->closing ? nullptr : it->second.get();
+}
+
+Bytes& Torrent::to(Peer& peer) {
+  if (peer.out.empty()) dirty_.push_back(peer.id);
+  return peer.out;
+}
+
+void Torrent::flush(TimePoint now) {
+  if (std::exchange(refill_, false))
+    for (auto& [id, peer] : peers_) fill(*peer, now);
+  if (std::exchange(slot_freed_, false)) offer_slots(now);
+  for (const PeerId id : std::exchange(dirty_, {})) {
+    const auto it = peers_.find(id);
+    if (it == peers_.end() || it->second->closing) continue;
+    it->second->last_sent = now;
+    host_.send(id, std::exchange(it->second->out, {}));
+  }
+  if (closing_ == 0) return;
+  std::erase_if(peers_, [](const auto& entry) { return entry.second->closing; });
+  closing_ = 0;
+}
+
+void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource source,
+                             TimePoint now) {
+  for (const Endpoint& endpoint : endpoints) book_.add(endpoint, source, now);
+  dial_more(now);
+}
+
+void Torrent::dial_more(TimePoint now) {
+  const auto connected = static_cast<unsigned>(peers_.size() - closing_);
+  while (const auto endpoint =
+             book_.next_dial(now, connected, static_cast<unsigned>(half_open_.size()))) {
+    half_open_.insert(*endpoint);
+    host_.dial(*endpoint);
+  }
+  if (const auto next = book_.deadline(connected, static_cast<unsigned>(half_open_.size())))
+    wake_at(*next);
+}
+
+void Torrent::on_dial_failed(const Endpoint& endpoint, TimePoint now) {
+  half_open_.erase(endpoint);
+  book_.on_failed(endpoint, now);
+  dial_more(now);
+}
+
+void Torrent::on_timer(TimePoint now) {
+  wake_ = TimePoint::max();
+  for (auto it = reads_.begin(); it != reads_.end();) {
+    const TimePoint expiry = it->second.last_progress + config_.read_timeout;
+    const auto next = std::next(it);
+    if (now >= expiry) {
+      const ReadId id = it->first;
+      forget_read(it);
+      host_.read_failed(id, fail(ErrorKind::timed_out, "no peer brought the data in time"));
+    } else {
+      wake_at(expiry);
+    }
+    it = next;
+  }
+  for (auto& [id, peer] : peers_)
+    if (!peer->closing) check_peer_timers(*peer, now);
+  if (now >= choker_.next_round()) choke_round(now);
+  if (!peers_.empty()) wake_at(std::max(choker_.next_round(), now + limits::kMinWake));
+  dial_more(now);
+  refill_ = true;
+  flush(now);
+}
+
+void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
+  if (!peer.ready) {
+    if (now - peer.connected_at >= limits::kHandshakeTimeout)
+      return drop(peer, "no handshake in time", CloseReason::lost, now);
+    return wake_at(peer.connected_at + limits::kHandshakeTimeout);
+  }
+  if (now - peer.last_received >= limits::kIdleTimeout)
+    return drop(peer, "silent for too long", CloseReason::lost, now);
+  wake_at(peer.last_received + limits::kIdleTimeout);
+  if (now - peer.last_sent >= limits::kKeepAlive) wire::append_keep_alive(to(peer));
+  wake_at(std::max(peer.last_sent, now) + limits::kKeepAlive);
+
+  if (!peer.outstanding.empty()) {
+    // Silence is what counts: a slow peer that keeps delivering is slow, not stuck.
+    const TimePoint since = std::max(peer.outstanding.front().sent, peer.last_block);
+    if (now - since >= limits::kBlockTimeout) {
+      peer.snubbed = true;
+      release_all(peer);
+    } else {
+      wake_at(since + limits::kBlockTimeout);
+    }
+  }
+  while (!peer.hash_fetches.empty() &&
+         now - peer.hash_fetches.front().sent >= limits::kHashTimeout) {
+    peer.no_leaves = true;
+    peer.hash_fetches.pop_front();
+  }
+  if (!peer.hash_fetches.empty()) wake_at(peer.hash_fetches.front().sent + limits::kHashTimeout);
+}
+
+void Torrent::choke_round(TimePoint now) {
+  const auto decision = choker_.round(choke_view(now), complete(), now, rng_);
+  for (const PeerId id : decision.choke)
+    if (Peer* peer = find(id)) choke(*peer);
+  for (const PeerId id : decision.unchoke)
+    if (Peer* peer = find(id)) unchoke(*peer, now);
+  slot_freed_ = false;  // the round has just given every slot
+}
+
+std::uint64_t Torrent::left() const {
+  if (complete()) return 0;
+  std::uint64_t missing = 0;
+  for (std::uint32_t i = 0; i < layout_.piece_count(); ++i)
+    if (!have().test(PieceIndex(i))) missing += layout_.piece_size(PieceIndex(i));
+  return missing;
+}
+
+TorrentStats Torrent::stats(TimePoint now) const {
+  TorrentStats s;
+  s.downloaded = downloaded_;
+  s.uploaded = uploaded_;
+  s.wasted = wasted_;
+  s.down_bps = down_.bps(now);
+  s.up_bps = up_.bps(now);
+  for (const auto& [id, peer] : peers_) {
+    if (!peer->ready) continue;
+    ++s.peers;
+    if (peer->counted_seed) ++s.seeds;
+  }
+  s.half_open = static_cast<unsigned>(half_open_.size());
+  s.waiting_reads = static_cast<unsigned>(reads_.size());
+  s.pieces_have = have().count();
+  s.pieces = layout_.piece_count();
+  s.failed_pieces = failed_pieces_;
+  s.banned = banned_;
+  s.disk_full = disk_full_;
+  s.sent_per_piece = sent_per_piece_;
+  return s;
+}
+
+}  // namespace swarmfs::engine

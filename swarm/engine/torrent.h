@@ -1,0 +1,322 @@
+// One torrent's part in its swarm: every decision about peers, requests, uploads and reads.
+//
+// Sans-IO: events and `now` come in, calls on a TorrentHost go out, and deadline() says when to
+// call on_timer(). No clock, socket, thread or random source of its own, so the same events and
+// seed give the same calls.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "swarm/base/bitfield.h"
+#include "swarm/base/clock.h"
+#include "swarm/engine/choker.h"
+#include "swarm/engine/message_framer.h"
+#include "swarm/engine/partial_piece.h"
+#include "swarm/engine/peer_book.h"
+#include "swarm/engine/peer_pace.h"
+#include "swarm/engine/piece_picker.h"
+#include "swarm/engine/torrent_host.h"
+#include "swarm/metainfo/merkle.h"
+#include "swarm/metainfo/metainfo.h"
+#include "swarm/wire/handshake.h"
+#include "swarm/wire/peer_message.h"
+
+namespace swarmfs::engine {
+
+struct TorrentConfig {
+  wire::ClientId client_id{};
+  std::string client_name = "swarmfs";
+  std::uint16_t listen_port = 0;     ///< told to peers (BEP 10 "p"); 0: none
+  bool on_demand = false;            ///< fetch only what is read and its windows
+  Duration read_timeout = std::chrono::seconds(60);  ///< of a parked read without progress
+  std::uint64_t partial_bytes = 48 << 20;  ///< unfinished pieces in memory, at least two of them
+  std::uint64_t volatile_bytes = 16 << 20; ///< verified pieces the disk did not take, kept readable
+  ChokerConfig choker;
+  PeerBookConfig peer_book;
+};
+
+/// Figures for people; a snapshot.
+struct TorrentStats {
+  std::uint64_t downloaded = 0;  ///< payload bytes received
+  std::uint64_t uploaded = 0;
+  std::uint64_t wasted = 0;      ///< duplicates, unasked blocks and blocks that failed
+  double down_bps = 0;
+  double up_bps = 0;
+  unsigned peers = 0;
+  unsigned seeds = 0;
+  unsigned half_open = 0;
+  unsigned waiting_reads = 0;
+  std::uint32_t pieces_have = 0;
+  std::uint32_t pieces = 0;
+  std::uint32_t failed_pieces = 0;
+  unsigned banned = 0;
+  bool disk_full = false;
+  std::vector<std::uint32_t> sent_per_piece;  ///< blocks uploaded, by piece
+};
+
+class Torrent {
+ public:
+  /// `metainfo` is shared, immutable. `host` outlives the Torrent.
+  Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConfig config,
+          TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed);
+  ~Torrent();
+
+  // --- peers
+  /// Addresses worth dialling.
+  void add_candidates(std::span<const Endpoint> endpoints, PeerSource source, TimePoint now);
+  /// A connection is up. For an accepted one `theirs` is the handshake it came with; a dialled
+  /// one gets our side sent at once. `rtt`: of the TCP handshake, if known. Nothing if refused
+  /// (banned, too many, our own); then the host closes it.
+  std::optional<PeerId> add_peer(const Endpoint& endpoint, std::optional<wire::Handshake> theirs,
+                                 std::optional<Duration> rtt, TimePoint now);
+  void on_dial_failed(const Endpoint& endpoint, TimePoint now);
+  void on_received(PeerId peer, ByteView bytes, TimePoint now);
+  /// The network closed it. No call is made for this peer afterwards.
+  void on_closed(PeerId peer, TimePoint now);
+  /// A block given to send_block has left for the network; `ok` false: it could not be read.
+  void on_block_sent(PeerId peer, const wire::BlockRef& block, bool ok, TimePoint now);
+
+  // --- content
+  void on_piece_hashed(PieceIndex piece, bool ok, TimePoint now);
+  void on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoint now);
+  /// A stored piece turned out damaged: fetch it again.
+  void on_piece_lost(PieceIndex piece, TimePoint now);
+  /// Leaf hashes of a piece, all of them; empty if they could not be computed.
+  void on_leaves(PieceIndex piece, std::vector<Sha256Hash> leaves, TimePoint now);
+  /// Whether the disk has room for what nobody asked for.
+  void set_room_for_backfill(bool room, TimePoint now);
+
+  // --- demand
+  /// Parks a read until all its spans are here. read_ready or read_failed follows, maybe at once.
+  void add_read(ReadId read, HandleId handle, std::vector<Layout::Span> spans, TimePoint now);
+  /// Drops a parked read without an answer.
+  void cancel_read(ReadId read, TimePoint now);
+  /// Pieces this handle wants next, nearest first; empty to drop.
+  void set_window(HandleId handle, PieceIndex first, PieceIndex end, TimePoint now);
+  void close_handle(HandleId handle, TimePoint now);
+
+  // --- time
+  TimePoint deadline() const { return wake_; }
+  void on_timer(TimePoint now);
+
+  // --- what is
+  /// True for the v1 hash and the truncated v2 hash.
+  bool is_our_hash(const Sha1Hash& hash) const;
+  const Bitfield& have() const { return picker_.have(); }
+  bool complete() const { return picker_.have().all(); }
+  TorrentStats stats(TimePoint now) const;
+  struct Totals {
+    std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
+  };
+  Totals totals() const { return {downloaded_, uploaded_}; }
+  /// Bytes still missing, for trackers.
+  std::uint64_t left() const;
+
+ private:
+  struct Outstanding {
+    wire::BlockRef block;
+    TimePoint sent;
+  };
+  struct HashFetch {
+    wire::HashRef ref;
+    PieceIndex piece;
+    TimePoint sent;
+  };
+  struct Peer {
+    Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted)
+        : id(id_), endpoint(endpoint_), dialled(!accepted), framer(!accepted), bits(pieces) {}
+    PeerId id;
+    Endpoint endpoint;
+    std::optional<Endpoint> booked;  ///< the book counts this connection under it
+    bool dialled;
+    bool ready = false;       ///< their handshake has come
+    bool introduced = false;  ///< our bitfield has gone
+    bool v2 = false;     ///< BEP 52 messages may flow
+    bool fast = false;
+    bool extended = false;
+    bool greeted = false;  ///< bitfield, have all or have none has come, or the time for it is over
+    bool am_choking = true, am_interested = false, peer_choking = true, peer_interested = false;
+    bool counted_seed = false;
+    bool upload_only = false;
+    bool no_leaves = false;  ///< rejected a leaf layer request
+    bool snubbed = false;
+    bool closing = false;
+    MessageFramer framer;
+    wire::ClientId client_id{};
+    Bitfield bits;
+    std::set<PieceIndex> allowed_fast;
+    std::deque<PieceIndex> suggested;
+    std::deque<Outstanding> outstanding;
+    std::deque<HashFetch> hash_fetches;
+    PeerPace pace;
+    RateMeter down, up;
+    std::uint64_t downloaded = 0, uploaded = 0, sent_since_unchoke = 0;
+    unsigned reqq = 250;
+    std::deque<wire::BlockRef> upload_queue;
+    std::optional<PieceIndex> sending_piece;  ///< begun for this peer
+    std::uint32_t sending = 0;  ///< bytes handed to the host and not yet sent
+    std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
+    unsigned unasked = 0;
+    TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
+    Bytes out;
+  };
+  struct ParkedRead {
+    HandleId handle;
+    std::vector<Layout::Span> spans;
+    TimePoint last_progress;
+  };
+  struct Window {
+    PieceIndex first, end;
+    PieceIndex cursor;  ///< nothing to ask for before it
+  };
+  /// Senders of a piece that failed, to be compared with the right bytes (smart ban).
+  struct Suspect {
+    PeerId peer;
+    IpAddress address;
+    std::uint32_t block = 0;
+    Sha1Hash digest{};
+  };
+
+  // torrent.cc: lifetime, time
+  Peer* find(PeerId id);
+  /// The peer's output buffer; it goes to the host at the end of the event (flush).
+  Bytes& to(Peer& peer);
+  void flush(TimePoint now);
+  void wake_at(TimePoint t) { wake_ = std::min(wake_, t); }
+  void check_peer_timers(Peer& peer, TimePoint now);
+  void dial_more(TimePoint now);
+  void choke_round(TimePoint now);
+
+  // torrent_peers.cc: connections and messages
+  void greet(Peer& peer, const wire::Handshake* theirs);
+  void introduce(Peer& peer, bool fast);
+  void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
+  bool on_handshake(Peer& peer, ByteView frame, TimePoint now);
+  bool on_message(Peer& peer, ByteView frame, TimePoint now);
+  void drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now);
+  void forget(Peer& peer, CloseReason kind, TimePoint now);
+  void ban_address(const IpAddress& address, TimePoint now);
+  void ban(Peer& peer, std::string_view why, TimePoint now);
+  void set_bits(Peer& peer, Bitfield bits, TimePoint now);
+  void disbelieve(Peer& peer, PieceIndex piece);
+  void on_have(Peer& peer, PieceIndex piece, TimePoint now);
+  void on_extended(Peer& peer, const wire::Extended& message, TimePoint now);
+  void became_seed(Peer& peer, TimePoint now);
+  void update_interest(Peer& peer);
+  bool valid(const wire::BlockRef& block) const;
+
+  // torrent_download.cc: requests and arrivals
+  void fill(Peer& peer, TimePoint now);
+  bool may_ask(const Peer& peer, PieceIndex piece) const;
+  std::optional<wire::BlockRef> next_block(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> next_in_windows(Peer& peer);
+  std::optional<wire::BlockRef> next_backfill(Peer& peer);
+  std::optional<wire::BlockRef> next_duplicate(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
+                                           std::uint32_t end);
+  bool worth_asking(const Peer& peer, PieceIndex piece) const;
+  bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
+  PartialPiece* partial(PieceIndex piece);
+  PartialPiece* begin_piece(PieceIndex piece);
+  bool room_for_new_piece() const;
+  void ask(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void on_block(Peer& peer, const wire::Piece& message, TimePoint now);
+  void cancel_copies(PartialPiece& partial, std::uint32_t block);
+  void release(Peer& peer, const wire::BlockRef& block);
+  void release_all(Peer& peer);
+  void on_reject(Peer& peer, const wire::BlockRef& block);
+  void finish_piece(PartialPiece& partial, TimePoint now);
+  void piece_failed(PieceIndex piece, TimePoint now);
+  void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);
+  void piece_done(PieceIndex piece, TimePoint now);
+  void lose(PieceIndex piece);
+
+
+  // torrent_upload.cc
+  void on_request(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void on_cancel(Peer& peer, const wire::BlockRef& block);
+  void on_interest(Peer& peer, bool interested, TimePoint now);
+  void offer_slots(TimePoint now);
+  void unchoke(Peer& peer, TimePoint now);
+  void choke(Peer& peer);
+  void reject(Peer& peer, const wire::BlockRef& block);
+  bool servable(const wire::BlockRef& block) const;
+  std::deque<wire::BlockRef>::iterator least_sent(Peer& peer);
+  void send_blocks(Peer& peer, TimePoint now);
+  void suggest(Peer& peer);
+  std::vector<ChokePeer> choke_view(TimePoint now) const;
+
+  // torrent_reads.cc
+  void rewind_windows();
+  bool span_ready(const Layout::Span& span) const;
+  bool ready(const ParkedRead& read) const;
+  void answer_reads(PieceIndex piece);
+  void note_progress(PieceIndex piece, TimePoint now);
+  void forget_read(std::map<ReadId, ParkedRead>::iterator it);
+
+  // torrent_hashes.cc: BEP 52
+  void want_leaves(const Layout::Span& span, TimePoint now);
+  void want_leaves_of_reads(TimePoint now);
+  void on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now);
+  void on_hash_reject(Peer& peer, const wire::HashRef& ref, TimePoint now);
+  void on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now);
+  void answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
+                           std::uint32_t piece_in_file, const std::vector<Sha256Hash>& leaves);
+  const metainfo::merkle::HashTree* file_tree(FileIndex file);
+  std::optional<FileIndex> file_with_root(const Sha256Hash& root);
+  /// Checks a received block if its leaf hash is known. False if it was wrong: then the block is
+  /// discarded and its sender dropped.
+  bool check_block(PartialPiece& partial, std::uint32_t block, TimePoint now);
+
+  std::shared_ptr<const metainfo::Metainfo> metainfo_;
+  const Layout& layout_;
+  TorrentConfig config_;
+  TorrentHost& host_;
+  Rng rng_;
+  PiecePicker picker_;
+  Choker choker_;
+  PeerBook book_;
+
+  std::uint64_t next_peer_ = 1;
+  std::map<PeerId, std::unique_ptr<Peer>> peers_;
+  std::vector<PeerId> dirty_;  ///< peers with bytes in `out`
+  bool slot_freed_ = false;    ///< an unchoke ended between rounds
+  bool refill_ = false;        ///< something became free: look at every peer's queue
+  std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
+  std::set<Endpoint> half_open_;
+  std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
+  std::map<PieceIndex, PartialPiece> partials_;
+  std::map<PieceIndex, std::vector<Suspect>> suspects_;
+  std::deque<PieceIndex> volatile_;  ///< verified, readable, not on disk
+  std::vector<std::uint32_t> sent_per_piece_;
+  std::vector<std::uint32_t> suggested_per_piece_;
+
+  std::map<ReadId, ParkedRead> reads_;
+  std::map<PieceIndex, std::vector<ReadId>> reads_by_piece_;
+  std::map<HandleId, Window> windows_;
+
+  /// Proven leaf hashes of pieces in flight, by block.
+  std::map<PieceIndex, std::vector<std::optional<Sha256Hash>>> leaves_;
+  std::map<Sha256Hash, FileIndex> roots_;  ///< filled on first use
+  std::map<FileIndex, metainfo::merkle::HashTree> trees_;
+  std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;
+
+  bool room_ = true;
+  bool disk_full_ = false;
+  RateMeter down_, up_;
+  std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
+  std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
+  unsigned banned_ = 0;
+  TimePoint wake_ = TimePoint::max();
+};
+
+}  // namespace swarmfs::engine

@@ -1,0 +1,437 @@
+// Torrent: which block to ask whom for, and what to do with what arrives.
+//
+// Order of wants: blocks of parked reads, then windows ahead of readers, then rarest first over
+// the whole torrent, then a second copy of what is overdue. Choices are made when something
+// happens (a block, an unchoke, a read, a release), never on a tick.
+#include <algorithm>
+#include <utility>
+
+#include "swarm/engine/torrent.h"
+#include "swarm/engine/torrent_limits.h"
+
+namespace swarmfs::engine {
+
+void Torrent::fill(Peer& peer, TimePoint now) {
+  if (peer.closing || !peer.ready || !peer.am_interested) return;
+  const std::size_t depth = peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
+  while (peer.outstanding.size() < depth) {
+    const auto block = next_block(peer, now);
+    if (!block) break;
+    ask(peer, *block, now);
+  }
+}
+
+bool Torrent::may_ask(const Peer& peer, PieceIndex piece) const {
+  if (!peer.bits.test(piece)) return false;
+  if (peer.peer_choking && !peer.allowed_fast.contains(piece)) return false;
+  const PieceState state = picker_.state(piece);
+  return state == PieceState::absent || state == PieceState::in_flight;
+}
+
+PartialPiece* Torrent::partial(PieceIndex piece) {
+  const auto it = partials_.find(piece);
+  return it == partials_.end() ? nullptr : &it->second;
+}
+
+bool Torrent::room_for_new_piece() const {
+  const std::uint64_t each = layout_.piece_length();
+  const auto most = std::max<std::uint64_t>(2, config_.partial_bytes / each);
+  return partials_.size() < most;
+}
+
+PartialPiece* Torrent::begin_piece(PieceIndex piece) {
+  picker_.set_state(piece, PieceState::in_flight);
+  PartialPiece& p = partials_.emplace(piece, PartialPiece(layout_, piece)).first->second;
+  p.on_probation = suspects_.contains(piece);
+  return &p;
+}
+
+std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer,
+                                                  std::uint32_t first, std::uint32_t end) {
+  PartialPiece* p = partial(piece);
+  if (p == nullptr) p = begin_piece(piece);
+  if (p->on_probation && p->sole != PeerId{} && p->sole != peer.id) return std::nullopt;
+  if (p->free == 0) return std::nullopt;
+  for (std::uint32_t b = first; b < std::min<std::uint32_t>(end, p->slots.size()); ++b)
+    if (p->slots[b].state == BlockSlot::State::free)
+      return wire::BlockRef{piece, b * kBlockSize, layout_.block_size(piece, b)};
+  return std::nullopt;
+}
+
+std::optional<wire::BlockRef> Torrent::next_block(Peer& peer, TimePoint now) {
+  if (auto block = next_urgent(peer, now)) return block;
+  if (auto block = next_in_windows(peer)) return block;
+  if (auto block = next_backfill(peer)) return block;
+  return next_duplicate(peer, now);
+}
+
+bool Torrent::worth_asking(const Peer& peer, PieceIndex piece) const {
+  // An urgent block goes to a peer only if no other would bring it in half the time; a full queue
+  // there is part of the estimate, so nobody idles for long.
+  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  for (const auto& [id, other] : peers_) {
+    if (id == peer.id || other->closing || other->snubbed || !may_ask(*other, piece)) continue;
+    const Duration theirs =
+        other->pace.estimate(other->outstanding.size() * std::uint64_t{kBlockSize});
+    if (theirs * 2 + std::chrono::milliseconds(10) < mine) return false;
+  }
+  return true;
+}
+
+std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, TimePoint) {
+  unsigned looked = 0;
+  std::optional<PieceIndex> last;
+  for (const auto& [id, read] : reads_) {
+    if (++looked > limits::kReadsLookedAt) break;
+    for (const Layout::Span& span : read.spans) {
+      if (last == span.piece || !may_ask(peer, span.piece) || span.length == 0) continue;
+      const PartialPiece* p = partial(span.piece);
+      if (p != nullptr && p->free == 0) {
+        last = span.piece;
+        continue;
+      }
+      if (!worth_asking(peer, span.piece)) continue;
+      // The range itself first; the rest of the piece as well, unless its leaves are known and
+      // the range alone can be verified.
+      const std::uint32_t first = span.begin / kBlockSize;
+      const std::uint32_t end = (span.begin + span.length - 1) / kBlockSize + 1;
+      if (auto block = free_block(span.piece, peer, first, end)) return block;
+      if (leaves_.contains(span.piece)) continue;
+      if (auto block = free_block(span.piece, peer, 0, layout_.block_count(span.piece)))
+        return block;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer) {
+  for (auto& [handle, window] : windows_) {
+    bool contiguous = true;
+    for (PieceIndex piece = window.cursor; piece < window.end; ++piece) {
+      const PieceState state = picker_.state(piece);
+      const PartialPiece* p = partial(piece);
+      const bool nothing_free = state == PieceState::have || state == PieceState::verifying ||
+                                (p != nullptr && p->free == 0);
+      if (nothing_free) {
+        if (contiguous) window.cursor = PieceIndex(piece.value + 1);
+        continue;
+      }
+      contiguous = false;
+      if (!may_ask(peer, piece) || (p == nullptr && !room_for_new_piece())) continue;
+      if (auto block = free_block(piece, peer, 0, layout_.block_count(piece))) return block;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
+  if (config_.on_demand || !room_ || disk_full_) return std::nullopt;
+  const auto take = [&](PieceIndex piece) {
+    return free_block(piece, peer, 0, layout_.block_count(piece));
+  };
+  // A piece fetched from one peer alone names its sender if it turns out bad.
+  for (auto& [piece, p] : partials_)
+    if (p.sole == peer.id && p.free > 0 && may_ask(peer, piece))
+      if (auto block = take(piece)) return block;
+  if (room_for_new_piece()) {
+    const auto absent = [&](PieceIndex piece) {
+      return picker_.state(piece) == PieceState::absent && may_ask(peer, piece);
+    };
+    const auto begin = [&](PieceIndex piece) {
+      begin_piece(piece)->sole = peer.id;
+      return take(piece);
+    };
+    while (!peer.suggested.empty()) {
+      const PieceIndex piece = peer.suggested.front();
+      peer.suggested.pop_front();
+      if (absent(piece)) return begin(piece);
+    }
+    if (const auto piece = picker_.pick_rarest(absent, rng_)) return begin(*piece);
+  }
+  for (auto& [piece, p] : partials_)
+    if (p.free > 0 && may_ask(peer, piece))
+      if (auto block = take(piece)) return block;
+  return std::nullopt;
+}
+
+/// Whether the copy in flight with `holder` will take much longer than `mine` from now.
+bool Torrent::overdue(PeerId holder, const wire::BlockRef& block, Duration mine,
+                      TimePoint now) const {
+  const auto it = peers_.find(holder);
+  if (it == peers_.end() || it->second->snubbed) return true;
+  const Peer& peer = *it->second;
+  std::uint64_t ahead = 0;
+  TimePoint sent = now;
+  for (const Outstanding& o : peer.outstanding) {
+    if (o.block == block) {
+      sent = o.sent;
+      break;
+    }
+    ahead += o.block.length;
+  }
+  const Duration expected = peer.pace.estimate(ahead);
+  const Duration silent = now - std::max(sent, peer.last_block);
+  // What it should still need, or as long again as it has been silent if it is late already.
+  const Duration left = silent > expected ? silent : expected;
+  return left > mine * 2 + std::chrono::milliseconds(20);
+}
+
+std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now) {
+  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  bool candidates = false;
+  const auto look = [&](PieceIndex piece, std::uint32_t first, std::uint32_t end,
+                        std::size_t copies) -> std::optional<wire::BlockRef> {
+    const PartialPiece* p = partial(piece);
+    if (p == nullptr || p->on_probation || !may_ask(peer, piece)) return std::nullopt;
+    for (std::uint32_t b = first; b < std::min<std::uint32_t>(end, p->slots.size()); ++b) {
+      const BlockSlot& slot = p->slots[b];
+      if (slot.state != BlockSlot::State::requested || slot.asked.size() >= copies ||
+          p->asked_of(b, peer.id))
+        continue;
+      candidates = true;
+      const wire::BlockRef block{piece, b * kBlockSize, layout_.block_size(piece, b)};
+      if (overdue(slot.asked.back(), block, mine, now)) return block;
+    }
+    return std::nullopt;
+  };
+  unsigned looked = 0;
+  for (const auto& [id, read] : reads_) {
+    if (++looked > limits::kReadsLookedAt) break;
+    for (const Layout::Span& span : read.spans)
+      if (auto block = look(span.piece, 0, layout_.block_count(span.piece),
+                            limits::kMaxUrgentCopies))
+        return block;
+  }
+  // End game: every missing block is with somebody, so the slow ones are asked again.
+  if (picker_.absent_count() == 0 || config_.on_demand)
+    for (const auto& [piece, p] : partials_)
+      if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies))
+        return block;
+  if (candidates) wake_at(now + std::max<Duration>(mine, std::chrono::milliseconds(20)));
+  return std::nullopt;
+}
+
+void Torrent::ask(Peer& peer, const wire::BlockRef& block, TimePoint now) {
+  PartialPiece* p = partial(block.piece);
+  if (p->on_probation && p->sole == PeerId{}) p->sole = peer.id;
+  if (!p->on_probation && p->sole != peer.id) p->sole = PeerId{};  // shared from now on
+  p->ask(block.begin / kBlockSize, peer.id);
+  peer.outstanding.push_back({block, now});
+  wire::append_block_ref(to(peer), wire::MessageId::request, block);
+  wake_at(now + limits::kBlockTimeout);
+}
+
+void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
+  const wire::BlockRef block{message.piece, message.begin,
+                             static_cast<std::uint32_t>(message.data.size())};
+  if (block.length == 0) return;  // some clients reject with an empty piece message
+  if (!valid(block) || block.begin % kBlockSize != 0 ||
+      block.length != layout_.block_size(block.piece, block.begin / kBlockSize))
+    return drop(peer, "sent a block that was not asked for", CloseReason::misbehaved, now);
+
+  downloaded_ += block.length;
+  peer.downloaded += block.length;
+  peer.down.add(block.length, now);
+  down_.add(block.length, now);
+  peer.last_block = now;
+  const auto asked = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
+                                  [&](const Outstanding& o) { return o.block == block; });
+  if (asked != peer.outstanding.end()) {
+    peer.pace.on_block(block.length, asked->sent, now, peer.outstanding.size());
+    peer.outstanding.erase(asked);
+    peer.snubbed = false;
+  } else if (++peer.unasked > limits::kMaxUnasked) {
+    return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
+  }
+
+  const std::uint32_t index = block.begin / kBlockSize;
+  PartialPiece* p = partial(block.piece);
+  // On probation a piece must come from one peer alone, or its failure convicts nobody.
+  if (p == nullptr || picker_.state(block.piece) != PieceState::in_flight ||
+      p->slots[index].here() || (p->on_probation && p->sole != peer.id)) {
+    wasted_ += block.length;
+    if (p != nullptr) p->unask(index, peer.id);
+    return;
+  }
+  auto data = std::make_shared_for_overwrite<Block>();
+  data->size = block.length;
+  std::copy(message.data.begin(), message.data.end(), data->data.begin());
+  std::erase(p->slots[index].asked, peer.id);
+  p->receive(index, peer.id, std::move(data));
+  cancel_copies(*p, index);
+  if (!check_block(*p, index, now)) return;
+  note_progress(block.piece, now);
+  if (p->complete()) finish_piece(*p, now);
+}
+
+void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index) {
+  const wire::BlockRef block{p.piece, index * kBlockSize, layout_.block_size(p.piece, index)};
+  for (const PeerId id : std::exchange(p.slots[index].asked, {})) {
+    Peer* other = find(id);
+    if (other == nullptr) continue;
+    std::erase_if(other->outstanding, [&](const Outstanding& o) { return o.block == block; });
+    wire::append_block_ref(to(*other), wire::MessageId::cancel, block);
+  }
+}
+
+void Torrent::release(Peer& peer, const wire::BlockRef& block) {
+  PartialPiece* p = partial(block.piece);
+  if (p == nullptr) return;
+  if (p->unask(block.begin / kBlockSize, peer.id)) rewind_windows();
+  if (p->sole != peer.id) return;
+  p->sole = PeerId{};
+  if (!p->on_probation || picker_.state(block.piece) != PieceState::in_flight) return;
+  for (std::uint32_t b = 0; b < p->slots.size(); ++b)
+    if (p->slots[b].state == BlockSlot::State::received) p->discard(b);
+}
+
+void Torrent::release_all(Peer& peer) {
+  for (const Outstanding& o : std::exchange(peer.outstanding, {})) release(peer, o.block);
+  // A piece that it alone began is anyone's again.
+  if (peer.closing)
+    for (auto& [piece, p] : partials_)
+      if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize});
+}
+
+void Torrent::on_reject(Peer& peer, const wire::BlockRef& block) {
+  const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
+                               [&](const Outstanding& o) { return o.block == block; });
+  if (it == peer.outstanding.end()) return;  // of a request we gave up ourselves
+  peer.outstanding.erase(it);
+  release(peer, block);
+  // Unchoked and still refused: it does not have the piece, whatever it said.
+  peer.allowed_fast.erase(block.piece);
+  if (!peer.peer_choking) disbelieve(peer, block.piece);
+  update_interest(peer);
+  refill_ = true;
+}
+
+static std::vector<BlockPtr> blocks_of(const PartialPiece& p) {
+  std::vector<BlockPtr> blocks;
+  blocks.reserve(p.slots.size());
+  for (const BlockSlot& slot : p.slots) blocks.push_back(slot.data);
+  return blocks;
+}
+
+void Torrent::finish_piece(PartialPiece& p, TimePoint now) {
+  picker_.set_state(p.piece, PieceState::verifying);
+  const bool proven = metainfo_->format == metainfo::Format::v2 &&
+                      std::all_of(p.slots.begin(), p.slots.end(), [](const BlockSlot& slot) {
+                        return slot.state == BlockSlot::State::verified;
+                      });
+  if (proven) return piece_done(p.piece, now);
+  host_.hash_piece(p.piece, blocks_of(p));
+}
+
+void Torrent::on_piece_hashed(PieceIndex piece, bool ok, TimePoint now) {
+  if (picker_.state(piece) != PieceState::verifying) return;
+  if (ok) {
+    piece_done(piece, now);
+  } else {
+    piece_failed(piece, now);
+  }
+  refill_ = true;
+  flush(now);
+}
+
+void Torrent::piece_done(PieceIndex piece, TimePoint now) {
+  auto node = partials_.extract(piece);
+  convict(piece, node.mapped(), now);
+  leaves_.erase(piece);
+  picker_.set_state(piece, PieceState::have);
+  host_.keep_piece(piece, blocks_of(node.mapped()));
+  answer_reads(piece);
+  const bool all = complete();
+  for (auto& [id, peer] : peers_) {
+    if (peer->closing || !peer->ready) continue;
+    wire::append_indexed(to(*peer), wire::MessageId::have, piece);
+    if (peer->am_interested && (all || peer->bits.test(piece))) update_interest(*peer);
+    if (all && peer->counted_seed) drop(*peer, "both complete", CloseReason::useless, now);
+  }
+  if (all) {
+    book_.set_complete(true);
+    host_.log(1, "complete");
+  }
+}
+
+void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
+  ++failed_pieces_;
+  wasted_ += layout_.piece_size(piece);
+  auto node = partials_.extract(piece);
+  const PartialPiece& p = node.mapped();
+  leaves_.erase(piece);
+  host_.forget_piece(piece);
+  std::set<PeerId> senders;
+  for (const BlockSlot& slot : p.slots) senders.insert(slot.from);
+  picker_.set_state(piece, PieceState::absent);
+  rewind_windows();
+  host_.log(2, "piece " + std::to_string(piece.value) + " failed its hash");
+  if (senders.size() == 1) {
+    if (Peer* liar = find(*senders.begin())) ban(*liar, "sent a bad piece", now);
+    return;
+  }
+  // Several senders: remember what each sent. The piece is fetched again from one peer alone,
+  // which either convicts that peer or yields the right bytes to compare with.
+  auto& suspects = suspects_[piece];
+  for (std::uint32_t b = 0; b < p.slots.size(); ++b) {
+    const Peer* from = find(p.slots[b].from);
+    const IpAddress address = from != nullptr ? from->endpoint.address : IpAddress{};
+    suspects.push_back({p.slots[b].from, address, b, sha1(p.slots[b].data->view())});
+  }
+}
+
+void Torrent::convict(PieceIndex piece, const PartialPiece& good, TimePoint now) {
+  const auto it = suspects_.find(piece);
+  if (it == suspects_.end()) return;
+  const std::vector<Suspect> suspects = std::move(it->second);
+  suspects_.erase(it);
+  for (const Suspect& s : suspects) {
+    if (sha1(good.slots[s.block].data->view()) == s.digest) continue;
+    if (Peer* liar = find(s.peer)) {
+      ban(*liar, "sent a bad block", now);
+    } else if (s.address != IpAddress{}) {
+      ban_address(s.address, now);
+    }
+  }
+}
+
+void Torrent::on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoint now) {
+  if (stored) {
+    disk_full_ = false;
+    return;
+  }
+  if (!disk_full_) host_.log(2, stored.error().message);
+  disk_full_ = true;
+  // It stays readable from memory until newer ones need the room, then counts as absent.
+  volatile_.push_back(piece);
+  const auto most = std::max<std::uint64_t>(2, config_.volatile_bytes / layout_.piece_length());
+  while (volatile_.size() > most) {
+    const PieceIndex oldest = volatile_.front();
+    volatile_.pop_front();
+    lose(oldest);
+  }
+  refill_ = true;
+  flush(now);
+}
+
+void Torrent::lose(PieceIndex piece) {
+  if (picker_.state(piece) != PieceState::have) return;
+  picker_.set_state(piece, PieceState::absent);
+  host_.forget_piece(piece);
+  for (auto& [id, peer] : peers_)
+    if (!peer->closing) update_interest(*peer);
+}
+
+void Torrent::on_piece_lost(PieceIndex piece, TimePoint now) {
+  lose(piece);
+  refill_ = true;
+  flush(now);
+}
+
+void Torrent::set_room_for_backfill(bool room, TimePoint now) {
+  if (std::exchange(room_, room) == room || !room) return;
+  refill_ = true;
+  flush(now);
+}
+
+}  // namespace swarmfs::engine

@@ -1,0 +1,231 @@
+// Torrent: leaf hashes asked for and served, so that a v2 block is verified on its own (BEP 52).
+#include <algorithm>
+#include <utility>
+
+#include "swarm/engine/torrent.h"
+#include "swarm/engine/torrent_limits.h"
+#include "swarm/metainfo/merkle.h"
+
+namespace swarmfs::engine {
+
+namespace merkle = metainfo::merkle;
+
+namespace {
+
+/// Where a piece stands in its file's hash tree.
+struct PieceNode {
+  FileIndex file;
+  std::uint32_t index = 0;      ///< of the piece in its file
+  unsigned height = 0;          ///< of the tree over this piece alone
+  std::uint32_t first_leaf = 0; ///< of the piece, counted in the file
+};
+
+PieceNode node_of(const Layout& layout, PieceIndex piece) {
+  const FileIndex file = layout.slices(piece, 0, 1).front().file;
+  const std::uint32_t index = piece.value - layout.pieces_of(file).first.value;
+  return {file, index,
+          merkle::piece_height(layout.piece_length(), layout.files()[file.value].length),
+          index * (layout.piece_length() / kBlockSize)};
+}
+
+merkle::HashRun run_of(const wire::HashRef& ref) {
+  return {ref.base_layer, ref.index, ref.length, ref.proof_layers};
+}
+
+}  // namespace
+
+/// Asks one able peer for the leaves of the run of blocks around `block` of a piece.
+void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
+  const PieceIndex piece = span.piece;
+  if (picker_.state(piece) == PieceState::have || !metainfo_->piece_roots[piece.value]) return;
+  const PieceNode node = node_of(layout_, piece);
+  if (node.height == 0) return;  // one block: the piece is its own leaf
+  const std::uint32_t width = 1U << node.height;
+  const std::uint32_t length = std::min(width, limits::kMaxHashRun);
+  const std::uint32_t start = span.begin / kBlockSize / length * length;
+  if (const auto known = leaves_.find(piece); known != leaves_.end() && known->second[start]) return;
+
+  const wire::HashRef ref{*metainfo_->files[node.file.value].pieces_root, 0,
+                          node.first_leaf + start, length,
+                          merkle::proof_layers_to_root(0, node.height)};
+  Peer* best = nullptr;
+  for (auto& [id, peer] : peers_) {
+    if (peer->closing || !peer->v2 || peer->no_leaves || !peer->bits.test(piece)) continue;
+    const bool asked = std::any_of(peer->hash_fetches.begin(), peer->hash_fetches.end(),
+                                   [&](const HashFetch& f) { return f.ref == ref; });
+    if (asked) return;
+    if (peer->hash_fetches.size() >= limits::kMaxHashFetches) continue;
+    if (best == nullptr || peer->pace.estimate(0) < best->pace.estimate(0)) best = peer.get();
+  }
+  if (best == nullptr) return;
+  best->hash_fetches.push_back({ref, piece, now});
+  wire::append_hash_ref(to(*best), wire::MessageId::hash_request, ref);
+  wake_at(now + limits::kHashTimeout);
+}
+
+void Torrent::want_leaves_of_reads(TimePoint now) {
+  if (!metainfo_->has_v2()) return;
+  unsigned looked = 0;
+  for (const auto& [id, read] : reads_) {
+    if (++looked > limits::kReadsLookedAt) break;
+    for (const Layout::Span& span : read.spans) want_leaves(span, now);
+  }
+}
+
+void Torrent::on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now) {
+  const auto it = std::find_if(peer.hash_fetches.begin(), peer.hash_fetches.end(),
+                               [&](const HashFetch& f) { return f.ref == message.ref; });
+  if (it == peer.hash_fetches.end()) return;
+  const PieceIndex piece = it->piece;
+  peer.hash_fetches.erase(it);
+  const PieceNode node = node_of(layout_, piece);
+  const merkle::HashRun run = run_of(message.ref);
+  const auto top = merkle::climb(run, message.hashes);
+  if (!top || top->level != node.height || top->index != node.index ||
+      top->hash != *metainfo_->piece_roots[piece.value])
+    return ban(peer, "sent hashes that do not lead to the manifest's", now);
+
+  const PieceState state = picker_.state(piece);
+  if (state == PieceState::have || state == PieceState::verifying) return;
+  auto& leaves = leaves_[piece];
+  leaves.resize(std::size_t{1} << node.height);
+  for (std::uint32_t i = 0; i < run.length; ++i)
+    leaves[run.index - node.first_leaf + i] = message.hashes[i];
+  // Blocks that came before their hashes are checked now.
+  if (PartialPiece* p = partial(piece)) {
+    for (std::uint32_t b = 0; b < p->slots.size(); ++b)
+      if (p->slots[b].state == BlockSlot::State::received) check_block(*p, b, now);
+  }
+  want_leaves_of_reads(now);
+}
+
+void Torrent::on_hash_reject(Peer& peer, const wire::HashRef& ref, TimePoint now) {
+  const auto count = std::erase_if(peer.hash_fetches,
+                                   [&](const HashFetch& f) { return f.ref == ref; });
+  if (count == 0) return;
+  peer.no_leaves = true;
+  want_leaves_of_reads(now);
+}
+
+bool Torrent::check_block(PartialPiece& p, std::uint32_t block, TimePoint now) {
+  const auto known = leaves_.find(p.piece);
+  if (known == leaves_.end()) return true;
+  const BlockSlot& slot = p.slots[block];
+  // In a hybrid a block may run past its file's end into pad bytes, which no leaf covers.
+  const auto slices = layout_.slices(p.piece, block * kBlockSize, slot.data->size);
+  const std::size_t content = slices.front().pad ? 0 : slices.front().length;
+  if (content > 0 && !known->second[block]) return true;
+  const ByteView data = slot.data->view();
+  const bool pad_clean = std::all_of(data.begin() + static_cast<std::ptrdiff_t>(content),
+                                     data.end(), [](std::uint8_t b) { return b == 0; });
+  const bool matches = content == 0 || sha256(data.first(content)) == *known->second[block];
+  if (matches && pad_clean) {
+    p.slots[block].state = BlockSlot::State::verified;
+    host_.keep_block(p.piece, block, slot.data);
+    answer_reads(p.piece);
+    return true;
+  }
+  wasted_ += slot.data->size;
+  ++failed_blocks_;
+  Peer* liar = find(slot.from);
+  p.discard(block);
+  rewind_windows();
+  refill_ = true;
+  if (liar != nullptr) ban(*liar, "sent a block that does not match its leaf hash", now);
+  return false;
+}
+
+std::optional<FileIndex> Torrent::file_with_root(const Sha256Hash& root) {
+  if (roots_.empty()) {
+    for (std::uint32_t f = 0; f < metainfo_->files.size(); ++f)
+      if (const auto& r = metainfo_->files[f].pieces_root) roots_.emplace(*r, FileIndex(f));
+  }
+  const auto it = roots_.find(root);
+  return it == roots_.end() ? std::nullopt : std::optional(it->second);
+}
+
+void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now) {
+  if (!peer.v2) return drop(peer, "asked for v2 hashes of a v1 torrent", CloseReason::misbehaved, now);
+  const auto refuse = [&] {
+    wire::append_hash_ref(to(peer), wire::MessageId::hash_reject, ref);
+  };
+  const auto file = file_with_root(ref.pieces_root);
+  if (!file || !merkle::valid(run_of(ref), layout_.files()[file->value].length)) return refuse();
+  const unsigned piece_level = merkle::piece_level(layout_.piece_length());
+  if (ref.base_layer >= piece_level) return answer_hash_request(peer, ref, *file, 0, {});
+
+  // Below the piece layer the leaves must be computed, from one piece that is here.
+  const std::uint32_t first = (ref.index << ref.base_layer) >> piece_level;
+  const std::uint32_t last = ((ref.index + ref.length - 1) << ref.base_layer) >> piece_level;
+  const PieceIndex piece(layout_.pieces_of(*file).first.value + first);
+  if (first != last || piece >= layout_.pieces_of(*file).end || !have().test(piece) ||
+      leaf_requests_.size() >= limits::kMaxLeafRequests)
+    return refuse();
+  auto& waiting = leaf_requests_[piece];
+  waiting.emplace_back(peer.id, ref);
+  if (waiting.size() == 1) host_.load_leaves(piece);
+}
+
+void Torrent::on_leaves(PieceIndex piece, std::vector<Sha256Hash> leaves, TimePoint now) {
+  const auto node = leaf_requests_.extract(piece);
+  if (node.empty()) return;
+  const PieceNode place = node_of(layout_, piece);
+  for (const auto& [id, ref] : node.mapped()) {
+    Peer* peer = find(id);
+    if (peer == nullptr) continue;
+    if (leaves.empty()) {
+      wire::append_hash_ref(to(*peer), wire::MessageId::hash_reject, ref);
+    } else {
+      answer_hash_request(*peer, ref, place.file, place.index, leaves);
+    }
+  }
+  flush(now);
+}
+
+/// `piece_in_file` and `leaves` say what is known below the piece layer; empty leaves: nothing.
+void Torrent::answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
+                                  std::uint32_t piece_in_file,
+                                  const std::vector<Sha256Hash>& leaves) {
+  const unsigned piece_level = merkle::piece_level(layout_.piece_length());
+  const std::uint64_t length = layout_.files()[file.value].length;
+  const unsigned piece_height = merkle::piece_height(layout_.piece_length(), length);
+  std::optional<merkle::HashTree> below;
+  if (!leaves.empty()) below.emplace(leaves, 0, piece_height);
+  const merkle::HashTree* above = file_tree(file);
+  const auto node_at = [&](unsigned level, std::uint64_t index) -> std::optional<Sha256Hash> {
+    if (level >= piece_level) {
+      if (above != nullptr) return above->node(level, index);
+      return std::nullopt;
+    }
+    if (!below) return std::nullopt;
+    const std::uint64_t start = std::uint64_t{piece_in_file} << (piece_height - level);
+    if (index < start || index - start >= (std::uint64_t{1} << (piece_height - level)))
+      return std::nullopt;
+    return below->node(level, index - start);
+  };
+  if (const auto hashes = merkle::answer(run_of(ref), node_at)) {
+    wire::append_hashes(to(peer), ref, *hashes);
+  } else {
+    wire::append_hash_ref(to(peer), wire::MessageId::hash_reject, ref);
+  }
+}
+
+/// The tree from the piece layer up; null for a file without one, or with unknown pieces.
+const merkle::HashTree* Torrent::file_tree(FileIndex file) {
+  const auto found = trees_.find(file);
+  if (found != trees_.end()) return &found->second;
+  const std::uint64_t length = layout_.files()[file.value].length;
+  if (length <= layout_.piece_length()) return nullptr;
+  merkle::Hashes layer;
+  const auto range = layout_.pieces_of(file);
+  for (PieceIndex p = range.first; p < range.end; ++p) {
+    const auto& root = metainfo_->piece_roots[p.value];
+    if (!root) return nullptr;
+    layer.push_back(*root);
+  }
+  const unsigned level = merkle::piece_level(layout_.piece_length());
+  return &trees_.emplace(file, merkle::HashTree(std::move(layer), level, merkle::height(length)))
+              .first->second;
+}
+
+}  // namespace swarmfs::engine

@@ -1,0 +1,54 @@
+// What the engine asks of the world: the port between its decisions and sockets, hashing and disk.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "swarm/base/block.h"
+#include "swarm/base/bytes.h"
+#include "swarm/base/endpoint.h"
+#include "swarm/base/result.h"
+#include "swarm/base/strong_index.h"
+#include "swarm/wire/peer_message.h"
+
+namespace swarmfs::engine {
+
+/// All calls come on the engine's thread, from inside a Torrent method, and must not call back
+/// into the Torrent before they return. Answers come later through the on_* methods of Torrent.
+class TorrentHost {
+ public:
+  virtual ~TorrentHost() = default;
+
+  /// Queues protocol bytes for a peer, in order.
+  virtual void send(PeerId peer, Bytes bytes) = 0;
+  /// Queues a piece message; the host fetches the payload. Answer: on_block_sent.
+  virtual void send_block(PeerId peer, const wire::BlockRef& block) = 0;
+  /// Closes the connection once queued bytes are out; no on_closed follows.
+  virtual void disconnect(PeerId peer, std::string_view reason) = 0;
+  /// Opens a connection. Answer: add_peer or on_dial_failed.
+  virtual void dial(const Endpoint& endpoint) = 0;
+
+  /// Checks a whole piece against the manifest. Answer: on_piece_hashed.
+  virtual void hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) = 0;
+  /// A block of an unfinished piece is verified: keep it readable until its piece is kept or
+  /// forgotten (BEP 52).
+  virtual void keep_block(PieceIndex piece, std::uint32_t block, BlockPtr data) = 0;
+  /// A piece is verified: make it readable at once and store it. Answer: on_piece_stored.
+  virtual void keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) = 0;
+  /// A piece that could not be stored is no longer offered: its memory may go.
+  virtual void forget_piece(PieceIndex piece) = 0;
+  /// Computes the leaf hashes of a piece that is here. Answer: on_leaves.
+  virtual void load_leaves(PieceIndex piece) = 0;
+
+  /// A parked read can be answered now from what is kept.
+  virtual void read_ready(ReadId read) = 0;
+  virtual void read_failed(ReadId read, Error error) = 0;
+
+  /// More addresses would help (no peers, or fewer than wanted).
+  virtual void need_peers() = 0;
+  /// Something worth a line in the log. level 0 debug, 1 info, 2 warning.
+  virtual void log(int level, std::string_view line) = 0;
+};
+
+}  // namespace swarmfs::engine

@@ -1,0 +1,43 @@
+// The engine's fixed limits and waits, with where each comes from.
+#pragma once
+
+#include <cstdint>
+
+#include "swarm/base/clock.h"
+
+namespace swarmfs::engine::limits {
+
+using namespace std::chrono_literals;
+
+inline constexpr Duration kHandshakeTimeout = 10s;
+/// Peers send a keep-alive every two minutes (BEP 3); some are a little late.
+inline constexpr Duration kIdleTimeout = 150s;
+inline constexpr Duration kKeepAlive = 100s;
+/// A peer with requests of ours that delivers nothing for so long is snubbed.
+inline constexpr Duration kBlockTimeout = 8s;
+inline constexpr Duration kHashTimeout = 4s;
+/// Never spin: the earliest the engine asks to be woken again.
+inline constexpr Duration kMinWake = 5ms;
+/// Requests a peer may queue with us; more are rejected.
+inline constexpr std::size_t kMaxQueuedRequests = 2000;
+/// Requests kept with one peer, whatever it offers to queue.
+inline constexpr unsigned kMaxDepth = 1000;
+/// Longest block served; we ask for 16 KiB, some clients for more.
+inline constexpr std::uint32_t kMaxServedBlock = 128 * 1024;
+/// Bytes handed to the socket ahead of its draining: enough to keep it busy, few enough that a
+/// later, better choice of block still counts.
+inline constexpr std::uint32_t kSendAhead = 256 * 1024;
+/// Blocks nobody asked for (or asked for long ago) before a peer is dropped as a flooder.
+inline constexpr unsigned kMaxUnasked = 4000;
+/// Copies of one block in flight: two, and three while a reader waits.
+inline constexpr std::size_t kMaxCopies = 2;
+inline constexpr std::size_t kMaxUrgentCopies = 3;
+/// Parked reads looked at when choosing the next urgent block.
+inline constexpr unsigned kReadsLookedAt = 128;
+/// Hash requests in flight to one peer, and the longest run of hashes (BEP 52 peers' own limits).
+inline constexpr std::size_t kMaxHashFetches = 2;
+inline constexpr std::uint32_t kMaxHashRun = 512;
+inline constexpr std::size_t kMaxLeafRequests = 64;
+inline constexpr std::size_t kMaxSuggested = 16;
+
+}  // namespace swarmfs::engine::limits

@@ -1,0 +1,341 @@
+// Torrent: connections, handshakes and the messages that change what we know of a peer.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "swarm/engine/torrent.h"
+#include "swarm/engine/torrent_limits.h"
+#include "swarm/wire/extension.h"
+
+namespace swarmfs::engine {
+
+namespace {
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+}  // namespace
+
+std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
+                                        std::optional<wire::Handshake> theirs,
+                                        std::optional<Duration> rtt, TimePoint now) {
+  const bool dialled = !theirs;
+  half_open_.erase(endpoint);
+  if (book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
+      peers_.size() - closing_ >= config_.peer_book.max_connections) {
+    if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
+    return std::nullopt;
+  }
+  const PeerId id(next_peer_++);
+  auto& peer = *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(),
+                                                           !dialled)).first->second;
+  peer.connected_at = peer.last_received = peer.last_sent = now;
+  if (rtt) peer.pace.set_connect_rtt(*rtt);
+  if (dialled) {
+    greet(peer, nullptr);
+  } else {
+    greet(peer, &*theirs);
+    accept_handshake(peer, *theirs, now);
+  }
+  wake_at(now + limits::kHandshakeTimeout);
+  wake_at(choker_.next_round());
+  flush(now);
+  return id;
+}
+
+/// Everything that can be said before they answer goes in one flight: handshake, bitfield and,
+/// while we want anything, interested. `theirs`: the handshake being answered. A peer that hung up
+/// on that before (aria2 takes nothing after a handshake it has not answered) gets the handshake
+/// alone, and the rest when its own has come.
+void Torrent::greet(Peer& peer, const wire::Handshake* theirs) {
+  wire::Handshake ours;
+  ours.info_hash = metainfo_->hashes.primary();
+  ours.peer_id = config_.client_id;
+  ours.extended = ours.fast = true;
+  ours.v2 = metainfo_->has_v2();
+  if (theirs != nullptr) {
+    ours.info_hash = theirs->info_hash;
+    // BEP 52: answering with the truncated v2 hash makes a hybrid's connection a v2 one.
+    if (metainfo_->has_v2() && theirs->v2) ours.info_hash = *metainfo_->hashes.v2_truncated();
+    peer.v2 = metainfo_->has_v2() && ours.info_hash == *metainfo_->hashes.v2_truncated();
+  }
+  wire::append_handshake(to(peer), ours);
+  if (theirs != nullptr || !shy_.contains(peer.endpoint))
+    introduce(peer, theirs != nullptr && theirs->fast);
+}
+
+void Torrent::introduce(Peer& peer, bool fast) {
+  peer.introduced = true;
+  Bytes& out = to(peer);
+  if (fast && complete()) {
+    wire::append_plain(out, wire::MessageId::have_all);
+  } else if (fast && have().count() == 0) {
+    wire::append_plain(out, wire::MessageId::have_none);
+  } else {
+    wire::append_bitfield(out, have().to_wire());
+  }
+  if (!complete()) {
+    peer.am_interested = true;
+    wire::append_plain(out, wire::MessageId::interested);
+  }
+}
+
+bool Torrent::is_our_hash(const Sha1Hash& hash) const {
+  return metainfo_->hashes.v1 == hash || metainfo_->hashes.v2_truncated() == hash;
+}
+
+void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now) {
+  peer.ready = true;
+  peer.fast = theirs.fast;
+  peer.extended = theirs.extended;
+  peer.client_id = theirs.peer_id;
+  if (peer.dialled) {
+    peer.v2 = metainfo_->has_v2() && theirs.info_hash == metainfo_->hashes.v2_truncated();
+    book_.on_connected(peer.endpoint, now);
+    peer.booked = peer.endpoint;
+  }
+  if (!peer.introduced) introduce(peer, peer.fast);
+  if (!peer.extended) return;
+  wire::ExtensionHandshake mine;
+  mine.version = config_.client_name;
+  if (config_.listen_port != 0) mine.port = config_.listen_port;
+  mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
+  mine.upload_only = complete();
+  mine.yourip = peer.endpoint.address;
+  wire::append_extended(to(peer), wire::kExtensionHandshakeId, wire::encode(mine));
+  wake_at(now + limits::kKeepAlive);
+}
+
+bool Torrent::on_handshake(Peer& peer, ByteView frame, TimePoint now) {
+  const auto theirs = wire::parse_handshake(frame);
+  const auto refuse = [&](std::string_view why, CloseReason kind) {
+    drop(peer, why, kind, now);
+    return false;
+  };
+  if (!theirs) return refuse("not a BitTorrent peer", CloseReason::misbehaved);
+  if (!is_our_hash(theirs->info_hash)) return refuse("another torrent", CloseReason::misbehaved);
+  if (theirs->peer_id == config_.client_id) return refuse("ourselves", CloseReason::self);
+  accept_handshake(peer, *theirs, now);
+  return true;
+}
+
+void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
+  Peer* peer = find(id);
+  if (peer == nullptr) return;
+  peer->last_received = now;
+  const auto fed = peer->framer.feed(bytes, [&](ByteView frame, bool is_handshake) {
+    return is_handshake ? on_handshake(*peer, frame, now) : on_message(*peer, frame, now);
+  });
+  if (!fed && !peer->closing) drop(*peer, fed.error().message, CloseReason::misbehaved, now);
+  if (!peer->closing) {
+    fill(*peer, now);
+    send_blocks(*peer, now);
+  }
+  flush(now);
+}
+
+bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
+  const auto parsed = wire::parse_message(frame);
+  if (!parsed) {
+    drop(peer, parsed.error().message, CloseReason::misbehaved, now);
+    return false;
+  }
+  const auto out_of_range = [&](PieceIndex piece) {
+    if (piece.value < layout_.piece_count()) return false;
+    drop(peer, "named a piece that does not exist", CloseReason::misbehaved, now);
+    return true;
+  };
+  std::visit(
+      Overloaded{
+          [](const wire::KeepAlive&) {}, [](const wire::Port&) {}, [](const wire::Unknown&) {},
+          [&](const wire::Choke&) {
+            peer.peer_choking = true;
+            release_all(peer);
+            refill_ = true;
+          },
+          [&](const wire::Unchoke&) {
+            peer.peer_choking = false;
+            peer.snubbed = false;
+          },
+          [&](const wire::Interested&) { on_interest(peer, true, now); },
+          [&](const wire::NotInterested&) { on_interest(peer, false, now); },
+          [&](const wire::Have& m) {
+            if (!out_of_range(m.piece)) on_have(peer, m.piece, now);
+          },
+          [&](const wire::Bitfield& m) {
+            Bitfield bits(layout_.piece_count());
+            if (!bits.from_wire(m.bits))
+              return drop(peer, "bad bitfield", CloseReason::misbehaved, now);
+            if (!peer.greeted) return set_bits(peer, std::move(bits), now);
+            // aria2 sends another one instead of many HAVEs.
+            for (std::uint32_t i = 0; i < bits.size() && !peer.closing; ++i)
+              if (bits.test(PieceIndex(i))) on_have(peer, PieceIndex(i), now);
+          },
+          [&](const wire::HaveAll&) {
+            Bitfield bits(layout_.piece_count());
+            bits.set_all();
+            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::misbehaved, now);
+            set_bits(peer, std::move(bits), now);
+          },
+          [&](const wire::HaveNone&) {
+            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::misbehaved, now);
+            set_bits(peer, Bitfield(layout_.piece_count()), now);
+          },
+          [&](const wire::Request& m) { on_request(peer, m.block, now); },
+          [&](const wire::Piece& m) { on_block(peer, m, now); },
+          [&](const wire::Cancel& m) { on_cancel(peer, m.block); },
+          [&](const wire::Suggest& m) {
+            if (out_of_range(m.piece)) return;
+            peer.suggested.push_front(m.piece);
+            if (peer.suggested.size() > limits::kMaxSuggested) peer.suggested.pop_back();
+          },
+          [&](const wire::Reject& m) { on_reject(peer, m.block); },
+          [&](const wire::AllowedFast& m) {
+            if (!out_of_range(m.piece) && peer.allowed_fast.size() < limits::kMaxSuggested)
+              peer.allowed_fast.insert(m.piece);
+          },
+          [&](const wire::Extended& m) { on_extended(peer, m, now); },
+          [&](const wire::HashRequest& m) { on_hash_request(peer, m.ref, now); },
+          [&](const wire::Hashes& m) { on_hashes(peer, m, now); },
+          [&](const wire::HashReject& m) { on_hash_reject(peer, m.ref, now); },
+      },
+      *parsed);
+  return !peer.closing;
+}
+
+void Torrent::set_bits(Peer& peer, Bitfield bits, TimePoint now) {
+  peer.greeted = true;
+  // A HAVE that came before its bitfield was wrong of the peer, but does no harm.
+  if (!peer.counted_seed) picker_.remove_peer(peer.bits);
+  peer.bits = std::move(bits);
+  if (peer.bits.all()) {
+    became_seed(peer, now);
+  } else {
+    picker_.add_peer(peer.bits);
+  }
+  update_interest(peer);
+  want_leaves_of_reads(now);
+}
+
+void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
+  peer.greeted = true;
+  if (!peer.bits.set(piece)) return;
+  picker_.peer_has(piece);
+  if (peer.bits.all()) {
+    picker_.remove_peer(peer.bits);
+    became_seed(peer, now);
+  }
+  if (!peer.am_interested && !have().test(piece)) update_interest(peer);
+}
+
+void Torrent::became_seed(Peer& peer, TimePoint now) {
+  peer.counted_seed = true;
+  picker_.add_seed();
+  if (peer.booked) book_.set_seed(*peer.booked, true);
+  // Two seeds have nothing for each other; a slot may go to someone who does.
+  if (complete()) drop(peer, "both complete", CloseReason::useless, now);
+}
+
+/// A piece the peer said it has but does not deliver is no longer counted as its.
+void Torrent::disbelieve(Peer& peer, PieceIndex piece) {
+  if (!peer.bits.test(piece)) return;
+  if (peer.counted_seed) {
+    peer.counted_seed = false;
+    picker_.remove_seed();
+    picker_.add_peer(peer.bits);
+  }
+  picker_.peer_lost(piece);
+  peer.bits.clear(piece);
+}
+
+void Torrent::update_interest(Peer& peer) {
+  const bool want = peer.bits.has_beyond(have());
+  if (want == peer.am_interested || (!peer.greeted && want)) return;
+  peer.am_interested = want;
+  wire::append_plain(to(peer), want ? wire::MessageId::interested
+                                    : wire::MessageId::not_interested);
+}
+
+void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint now) {
+  if (message.id != wire::kExtensionHandshakeId) return;  // we offer no extension messages yet
+  const auto theirs = wire::parse_extension_handshake(message.payload);
+  if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
+  if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
+  if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
+  // An accepted peer's listening port makes it someone we can dial later.
+  if (!peer.dialled && theirs->port && !peer.booked) {
+    const Endpoint listening{peer.endpoint.address, *theirs->port};
+    if (book_.on_incoming(listening, now)) peer.booked = listening;
+  }
+}
+
+void Torrent::drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now) {
+  if (peer.closing) return;
+  host_.log(0, peer.endpoint.to_string() + ": closing: " + std::string(reason));
+  if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
+  host_.disconnect(peer.id, reason);
+  forget(peer, kind, now);
+}
+
+void Torrent::on_closed(PeerId id, TimePoint now) {
+  Peer* peer = find(id);
+  if (peer == nullptr) return;
+  forget(*peer, CloseReason::lost, now);
+  if (peers_.size() == closing_ && !reads_.empty()) host_.need_peers();
+  flush(now);
+}
+
+void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
+  peer.closing = true;
+  ++closing_;
+  if (peer.counted_seed) {
+    picker_.remove_seed();
+  } else {
+    picker_.remove_peer(peer.bits);
+  }
+  peer.peer_choking = true;
+  release_all(peer);
+  for (auto& [piece, requests] : leaf_requests_)
+    std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
+  // A dial that never got its handshake is the book's to judge as well, but not before a second
+  // try with the handshake alone.
+  if (peer.dialled && !peer.ready && kind == CloseReason::lost && peer.introduced &&
+      shy_.size() < config_.peer_book.max_peers && shy_.insert(peer.endpoint).second) {
+    half_open_.insert(peer.endpoint);
+    host_.dial(peer.endpoint);
+  } else if (peer.dialled) {
+    book_.on_closed(peer.endpoint, now, kind);
+  } else if (peer.booked) {
+    book_.on_closed(*peer.booked, now, kind);
+  }
+  if (!peer.am_choking) slot_freed_ = true;
+  refill_ = true;
+  dial_more(now);
+}
+
+void Torrent::ban_address(const IpAddress& address, TimePoint now) {
+  // Everybody on this machine shares loopback: there only the connection goes.
+  if (!address.is_loopback()) book_.ban(address, now);
+}
+
+void Torrent::ban(Peer& peer, std::string_view why, TimePoint now) {
+  if (peer.closing) return;
+  ++banned_;
+  host_.log(2, peer.endpoint.to_string() + " is out: " + std::string(why));
+  ban_address(peer.endpoint.address, now);
+  const PeerId id = peer.id;
+  // What it sent and nobody has checked yet is not worth keeping.
+  for (auto& [piece, partial] : partials_) {
+    if (picker_.state(piece) != PieceState::in_flight) continue;
+    for (std::uint32_t b = 0; b < partial.slots.size(); ++b) {
+      const BlockSlot& slot = partial.slots[b];
+      if (slot.state == BlockSlot::State::received && slot.from == id) partial.discard(b);
+    }
+  }
+  rewind_windows();
+  drop(peer, why, CloseReason::misbehaved, now);
+}
+
+}  // namespace swarmfs::engine

@@ -1,0 +1,181 @@
+// Torrent: what others get from us.
+#include <algorithm>
+#include <limits>
+
+#include "swarm/engine/torrent.h"
+#include "swarm/engine/torrent_limits.h"
+
+namespace swarmfs::engine {
+
+void Torrent::on_interest(Peer& peer, bool interested, TimePoint now) {
+  peer.peer_interested = interested;
+  if (!interested) {
+    choke(peer);  // an idle unchoke would hold its slot until the next round
+    return;
+  }
+  if (!peer.am_choking) return;
+  // At once, while a slot is free: waiting for the next round is what makes others slow to start.
+  if (choker_.unchoke_now(choke_view(now), peer.id)) unchoke(peer, now);
+}
+
+/// A slot fell free: whoever waits longest gets it now, not at the next round.
+void Torrent::offer_slots(TimePoint now) {
+  for (auto& [id, peer] : peers_) {
+    if (peer->closing || !peer->ready || !peer->peer_interested || !peer->am_choking) continue;
+    if (choker_.unchoke_now(choke_view(now), id)) unchoke(*peer, now);
+  }
+}
+
+void Torrent::unchoke(Peer& peer, TimePoint now) {
+  if (!peer.am_choking) return;
+  peer.am_choking = false;
+  peer.unchoked_at = now;
+  peer.sent_since_unchoke = 0;
+  wire::append_plain(to(peer), wire::MessageId::unchoke);
+  suggest(peer);
+}
+
+void Torrent::choke(Peer& peer) {
+  if (peer.am_choking) return;
+  peer.am_choking = true;
+  slot_freed_ = true;
+  wire::append_plain(to(peer), wire::MessageId::choke);
+  // BEP 6: the choke first, then a reject for every request it kills.
+  for (const wire::BlockRef& block : std::exchange(peer.upload_queue, {})) reject(peer, block);
+}
+
+void Torrent::reject(Peer& peer, const wire::BlockRef& block) {
+  if (peer.fast) wire::append_block_ref(to(peer), wire::MessageId::reject, block);
+}
+
+bool Torrent::valid(const wire::BlockRef& block) const {
+  if (block.piece.value >= layout_.piece_count() || block.length == 0) return false;
+  const std::uint32_t size = layout_.piece_size(block.piece);
+  return block.begin < size && block.length <= size - block.begin;
+}
+
+/// As valid(), but in a v2 torrent a block may run past its file's end: libtorrent asks for whole
+/// blocks there, and takes zeros for what does not exist.
+bool Torrent::servable(const wire::BlockRef& block) const {
+  if (valid(block)) return true;
+  return layout_.addressing() == PieceAddressing::per_file && block.length <= kBlockSize &&
+         valid({block.piece, block.begin, 1});
+}
+
+void Torrent::on_request(Peer& peer, const wire::BlockRef& block, TimePoint now) {
+  if (!servable(block) || block.length > limits::kMaxServedBlock)
+    return drop(peer, "asked for a block that does not exist", CloseReason::misbehaved, now);
+  if (peer.am_choking || !have().test(block.piece) ||
+      peer.upload_queue.size() >= limits::kMaxQueuedRequests)
+    return reject(peer, block);
+  peer.upload_queue.push_back(block);
+}
+
+void Torrent::on_cancel(Peer& peer, const wire::BlockRef& block) {
+  const auto it = std::find(peer.upload_queue.begin(), peer.upload_queue.end(), block);
+  if (it == peer.upload_queue.end()) return;
+  peer.upload_queue.erase(it);
+  reject(peer, block);
+}
+
+/// A seed goes on with a piece it has begun for this peer, and then takes the piece it has sent
+/// least of, so that it hands out each piece once before any twice.
+std::deque<wire::BlockRef>::iterator Torrent::least_sent(Peer& peer) {
+  auto& queue = peer.upload_queue;
+  const auto begun = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
+    return block.piece == peer.sending_piece;
+  });
+  if (begun != queue.end()) return begun;
+  const auto least = std::min_element(
+      queue.begin(), queue.end(), [&](const wire::BlockRef& a, const wire::BlockRef& b) {
+        return sent_per_piece_[a.piece.value] < sent_per_piece_[b.piece.value];
+      });
+  peer.sending_piece = least->piece;
+  return least;
+}
+
+void Torrent::send_blocks(Peer& peer, TimePoint now) {
+  const auto ahead = static_cast<std::uint32_t>(
+      std::max<double>(limits::kSendAhead, std::min(peer.up.bps(now) * 0.05, 4e6)));
+  while (peer.sending < ahead && !peer.upload_queue.empty()) {
+    const auto chosen = complete() ? least_sent(peer) : peer.upload_queue.begin();
+    const wire::BlockRef block = *chosen;
+    peer.upload_queue.erase(chosen);
+    peer.sending += block.length;
+    ++sent_per_piece_[block.piece.value];
+    // Messages decided before this block go out before it.
+    if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
+    host_.send_block(peer.id, block);
+  }
+}
+
+void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, TimePoint now) {
+  Peer* peer = find(id);
+  if (peer == nullptr) return;
+  peer->sending -= std::min(peer->sending, block.length);
+  if (ok) {
+    peer->last_sent = now;
+    peer->uploaded += block.length;
+    peer->sent_since_unchoke += block.length;
+    peer->up.add(block.length, now);
+    uploaded_ += block.length;
+    up_.add(block.length, now);
+    if (++peer->sent_blocks[block.piece] >= layout_.block_count(block.piece)) {
+      peer->sent_blocks.erase(block.piece);
+      suggest(*peer);
+    }
+  } else {
+    reject(*peer, block);
+  }
+  send_blocks(*peer, now);
+  flush(now);
+}
+
+/// BEP 6: a seed names the piece it has handed out least, so that newcomers who would all pick
+/// alike ask for different ones.
+void Torrent::suggest(Peer& peer) {
+  if (!complete() || !peer.fast || peer.am_choking || peer.counted_seed || peers_.size() < 2)
+    return;
+  const std::uint32_t pieces = layout_.piece_count();
+  constexpr std::uint32_t kLookedAt = 4096;
+  const std::uint32_t looks = std::min(pieces, kLookedAt);
+  const auto start = static_cast<std::uint32_t>(rng_() % pieces);
+  std::optional<PieceIndex> best;
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  for (std::uint32_t k = 0; k < looks; ++k) {
+    const PieceIndex piece((start + k) % pieces);
+    if (peer.bits.test(piece)) continue;
+    const std::uint64_t weight = suggested_per_piece_[piece.value] + picker_.availability(piece);
+    if (weight < least) {
+      least = weight;
+      best = piece;
+    }
+  }
+  if (!best) return;
+  ++suggested_per_piece_[best->value];
+  wire::append_indexed(to(peer), wire::MessageId::suggest, *best);
+}
+
+std::vector<ChokePeer> Torrent::choke_view(TimePoint now) const {
+  std::vector<ChokePeer> view;
+  view.reserve(peers_.size());
+  for (const auto& [id, peer] : peers_) {
+    if (!peer->ready || peer->closing) continue;
+    ChokePeer p{};
+    p.id = id;
+    p.interested = peer->peer_interested;
+    p.unchoked = !peer->am_choking;
+    p.snubbed = peer->snubbed && !complete();
+    p.newcomer = peer->bits.count() == 0;
+    p.upload_only = peer->counted_seed || peer->upload_only;
+    p.down_bps = peer->down.bps(now);
+    p.up_bps = peer->up.bps(now);
+    p.sent_since_unchoke = peer->sent_since_unchoke;
+    p.connected_at = peer->connected_at;
+    p.unchoked_at = peer->unchoked_at;
+    view.push_back(p);
+  }
+  return view;
+}
+
+}  // namespace swarmfs::engine

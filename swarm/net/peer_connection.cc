@@ -1,0 +1,184 @@
+#include "swarm/net/peer_connection.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace swarmfs::net {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+/// Bytes on their way out: protocol bytes, or a block's header and, once it is there, its payload.
+class PeerConnection::Slot {
+ public:
+  Bytes head;
+  ByteView payload;
+  std::shared_ptr<const void> owner;
+  std::optional<wire::BlockRef> block;
+  bool loading = false;
+  std::size_t sent = 0;
+
+  std::size_t size() const { return head.size() + payload.size(); }
+};
+
+PeerConnection::PeerConnection(asio::ip::tcp::socket socket, Events events)
+    : socket_(std::move(socket)), events_(std::move(events)) {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+void PeerConnection::start() { wait_readable(); }
+
+void PeerConnection::resume() {
+  if (std::exchange(paused_, false)) wait_readable();
+}
+
+void PeerConnection::wait_readable() {
+  if (closed_) return;
+  socket_.async_wait(asio::ip::tcp::socket::wait_read,
+                     [self = shared_from_this()](const error_code& ec) {
+                       if (!ec) self->read_some();
+                     });
+}
+
+void PeerConnection::read_some() {
+  // One buffer for all connections of the thread: a connection at rest costs no buffer.
+  static thread_local std::array<std::uint8_t, 256 * 1024> buffer;
+  if (closed_) return;
+  if (events_.congested()) {
+    paused_ = true;
+    return;
+  }
+  const ssize_t n = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (n > 0) {
+    // A reset may arrive while the bytes before it are handled; `this` stays alive through them.
+    const auto self = shared_from_this();
+    if (!closing_) events_.on_bytes(ByteView(buffer.data(), static_cast<std::size_t>(n)));
+    return wait_readable();
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return wait_readable();
+  fail_connection();
+}
+
+void PeerConnection::send(Bytes bytes) {
+  if (closed_ || closing_) return;
+  auto slot = std::make_shared<Slot>();
+  slot->head = std::move(bytes);
+  queue_.push_back(std::move(slot));
+}
+
+std::shared_ptr<PeerConnection::Slot> PeerConnection::reserve_block(const wire::BlockRef& block) {
+  auto slot = std::make_shared<Slot>();
+  wire::append_piece_header(slot->head, block);
+  slot->block = block;
+  slot->loading = true;
+  if (!closed_ && !closing_) queue_.push_back(slot);
+  return slot;
+}
+
+void PeerConnection::fill_block(const std::shared_ptr<Slot>& slot,
+                                std::shared_ptr<const void> owner, ByteView payload) {
+  slot->loading = false;
+  slot->owner = std::move(owner);
+  slot->payload = payload;
+  if (payload.empty()) slot->head.clear();
+}
+
+void PeerConnection::flush() { write_some(); }
+
+void PeerConnection::write_some() {
+  if (in_write_ || waiting_to_write_ || closed_) return;
+  in_write_ = true;
+  const auto self = shared_from_this();
+  while (!queue_.empty() && !queue_.front()->loading && !closed_) {
+    std::array<iovec, 64> parts;
+    std::size_t count = 0;
+    std::size_t offered = 0;
+    for (const auto& slot : queue_) {
+      if (slot->loading || count + 2 > parts.size()) break;
+      std::size_t skip = slot->sent;
+      for (const ByteView part : {ByteView(slot->head), slot->payload}) {
+        const std::size_t cut = std::min(skip, part.size());
+        skip -= cut;
+        if (part.size() == cut) continue;
+        parts[count++] = {const_cast<std::uint8_t*>(part.data() + cut), part.size() - cut};
+        offered += part.size() - cut;
+      }
+    }
+    ssize_t n = 0;
+    if (offered > 0) {
+      msghdr message{};
+      message.msg_iov = parts.data();
+      message.msg_iovlen = count;
+      n = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    if (n < 0) {
+      in_write_ = false;
+      if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return wait_writable();
+      return fail_connection();
+    }
+    auto left = static_cast<std::size_t>(n);
+    while (!queue_.empty() && !queue_.front()->loading) {
+      const auto front = queue_.front();
+      const std::size_t take = std::min(left, front->size() - front->sent);
+      front->sent += take;
+      left -= take;
+      if (front->sent < front->size()) break;
+      queue_.pop_front();
+      // May queue more, which the outer loop then sends.
+      if (front->block) events_.on_block_sent(*front->block, !front->payload.empty());
+    }
+    if (static_cast<std::size_t>(n) < offered) {
+      in_write_ = false;
+      return wait_writable();
+    }
+  }
+  in_write_ = false;
+  if (closing_ && queue_.empty()) close();
+}
+
+void PeerConnection::wait_writable() {
+  if (closed_) return;
+  waiting_to_write_ = true;
+  socket_.async_wait(asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](const error_code& ec) {
+                       self->waiting_to_write_ = false;
+                       if (!ec) self->write_some();
+                     });
+}
+
+void PeerConnection::fail_connection() {
+  if (closed_) return;
+  const bool told = closing_;
+  close();
+  // Later, because the engine may be in the middle of the event that wrote to us.
+  if (!told)
+    asio::post(socket_.get_executor(), [self = shared_from_this()] { self->events_.on_closed(); });
+}
+
+void PeerConnection::close_after_flush() {
+  if (closed_ || closing_) return;
+  // Blocks are not worth waiting for; a last protocol message is.
+  std::erase_if(queue_, [](const auto& slot) { return slot->block && slot->sent == 0; });
+  closing_ = true;
+  auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
+  timer->async_wait([self = shared_from_this(), timer](const error_code&) { self->close(); });
+}
+
+void PeerConnection::close() {
+  if (std::exchange(closed_, true)) return;
+  queue_.clear();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+}  // namespace swarmfs::net

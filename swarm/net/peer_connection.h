@@ -1,0 +1,68 @@
+// One TCP connection to a peer: bytes in, queued bytes and blocks out, nothing decided here.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "swarm/base/block.h"
+#include "swarm/base/bytes.h"
+#include "swarm/wire/peer_message.h"
+
+namespace swarmfs::net {
+
+/// Lives on the session's thread. Owned by shared_ptr because pending socket operations must be
+/// able to outlast the driver's interest in it.
+class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
+ public:
+  struct Events {
+    std::function<void(ByteView)> on_bytes;
+    /// The other side or the network ended it. Not called after close().
+    std::function<void()> on_closed;
+    /// A block given to send_block left (true) or could not be read (false).
+    std::function<void(const wire::BlockRef&, bool)> on_block_sent;
+    /// True while the receiver cannot take more; resume() starts reading again.
+    std::function<bool()> congested;
+  };
+
+  PeerConnection(boost::asio::ip::tcp::socket socket, Events events);
+
+  /// Starts reading. Call once.
+  void start();
+  void resume();
+  /// Queues bytes; flush() writes them.
+  void send(Bytes bytes);
+  /// Writes what is queued and ready. May call on_block_sent.
+  void flush();
+
+  /// A block on its way out: created in order, filled when its bytes are there.
+  class Slot;
+  std::shared_ptr<Slot> reserve_block(const wire::BlockRef& block);
+  /// Bytes for a reserved slot; `owner` keeps them alive. An empty view: they could not be read.
+  void fill_block(const std::shared_ptr<Slot>& slot, std::shared_ptr<const void> owner,
+                  ByteView payload);
+
+  /// Closes once what is queued has gone (flush() tries at once), or after a second.
+  void close_after_flush();
+  void close();
+
+ private:
+  void wait_readable();
+  void read_some();
+  void write_some();
+  void wait_writable();
+  void fail_connection();
+
+  boost::asio::ip::tcp::socket socket_;
+  Events events_;
+  std::deque<std::shared_ptr<Slot>> queue_;
+  bool waiting_to_write_ = false;
+  bool in_write_ = false;
+  bool paused_ = false;
+  bool closed_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace swarmfs::net

@@ -1,0 +1,200 @@
+#include "swarm/net/session.h"
+
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <random>
+#include <string_view>
+#include <utility>
+
+#include "swarm/engine/address_policy.h"
+#include "swarm/net/addresses.h"
+
+namespace swarmfs::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using namespace std::chrono_literals;
+
+/// Azureus style (BEP 20): who we are, the version, and twelve random characters.
+static wire::ClientId make_client_id(std::random_device& random) {
+  static constexpr std::string_view kPrefix = "-SF0100-";
+  static constexpr std::string_view kAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
+  wire::ClientId id{};
+  std::copy(kPrefix.begin(), kPrefix.end(), id.begin());
+  for (std::size_t i = kPrefix.size(); i < id.size(); ++i)
+    id[i] = static_cast<std::uint8_t>(kAlphabet[random() % kAlphabet.size()]);
+  return id;
+}
+
+Session::Session(asio::io_context& io, SessionConfig config,
+                 std::shared_ptr<spdlog::logger> logger)
+    : io_(io),
+      config_(std::move(config)),
+      logger_(std::move(logger)),
+      tracker_client_(io.get_executor(), TrackerClient::Options{}, logger_) {
+  std::random_device random;
+  client_id_ = make_client_id(random);
+  tracker_key_ = random();
+}
+
+Session::~Session() {
+  for (const Member& member : members_) member.driver->stop();
+  pool_.join();
+}
+
+Result<> Session::open(const Endpoint& endpoint) {
+  const auto where = to_asio(endpoint);
+  tcp::acceptor acceptor(io_);
+  error_code ec;
+  acceptor.open(where.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec && where.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), ec);
+  if (!ec) acceptor.bind(where, ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (ec) return Error::from_errno(ec.value(), "cannot listen on " + endpoint.to_string());
+  port_ = acceptor.local_endpoint().port();
+  acceptors_.push_back(std::move(acceptor));
+  accept_next(acceptors_.back());
+  return {};
+}
+
+Result<> Session::listen() {
+  for (const Endpoint& endpoint : config_.listen)
+    if (auto opened = open(endpoint); !opened) return opened;
+  if (!config_.listen.empty()) return {};
+
+  const IpAddress any4 = IpAddress::v4({});
+  const IpAddress any6 = IpAddress::v6({});
+  for (std::uint16_t port = kDefaultPort; port < kDefaultPort + 10 && acceptors_.empty(); ++port)
+    if (!open({any4, port})) continue;
+  if (acceptors_.empty())
+    if (auto opened = open({any4, 0}); !opened) return opened;
+  // The same port number for both families; a machine without IPv6 does without.
+  const std::uint16_t port = port_;
+  if (!open({any6, port})) port_ = port;
+  return {};
+}
+
+/// An accepted connection whose handshake is still to come.
+struct Session::Incoming : std::enable_shared_from_this<Incoming> {
+  explicit Incoming(tcp::socket s) : socket(std::move(s)), timeout(socket.get_executor()) {}
+  tcp::socket socket;
+  asio::steady_timer timeout;
+  std::array<std::uint8_t, wire::kHandshakeSize> bytes{};
+  std::size_t filled = 0;
+};
+
+void Session::accept_next(tcp::acceptor& acceptor) {
+  acceptor.async_accept([this, &acceptor](const error_code& ec, tcp::socket socket) {
+    if (stopped_ || ec == asio::error::operation_aborted) return;
+    if (!ec && incoming_.size() < kMaxUnidentified) {
+      auto incoming = std::make_shared<Incoming>(std::move(socket));
+      incoming_.insert(incoming);
+      incoming->timeout.expires_after(10s);
+      incoming->timeout.async_wait([weak = std::weak_ptr(incoming)](const error_code& cancelled) {
+        const auto late = weak.lock();
+        error_code ignored;
+        if (!cancelled && late) late->socket.close(ignored);
+      });
+      identify(incoming);
+    } else if (ec) {
+      // Out of descriptors, most likely: do not spin.
+      logger_->warn("cannot accept a connection: {}", ec.message());
+      auto pause = std::make_shared<asio::steady_timer>(io_, 200ms);
+      pause->async_wait([this, &acceptor, pause](const error_code&) {
+        if (!stopped_) accept_next(acceptor);
+      });
+      return;
+    }
+    accept_next(acceptor);
+  });
+}
+
+void Session::identify(std::shared_ptr<Incoming> incoming) {
+  auto& in = *incoming;
+  in.socket.async_read_some(
+      asio::buffer(in.bytes.data() + in.filled, in.bytes.size() - in.filled),
+      [this, incoming](const error_code& ec, std::size_t n) {
+        incoming->filled += n;
+        const bool whole = incoming->filled == incoming->bytes.size();
+        if (!ec && !whole && !stopped_) return identify(incoming);
+        incoming_.erase(incoming);
+        incoming->timeout.cancel();
+        error_code remote_error;
+        const auto remote = incoming->socket.remote_endpoint(remote_error);
+        if (ec || remote_error || stopped_) return;
+        const auto theirs = wire::parse_handshake(incoming->bytes);
+        if (!theirs) return;
+        for (const Member& member : members_)
+          if (member.driver->wants(theirs->info_hash))
+            return member.driver->accept(std::move(incoming->socket), from_asio(remote), *theirs);
+      });
+}
+
+std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
+  setup.config.client_id = client_id_;
+  setup.config.listen_port = port_;
+  // Trackers' answers are held to the address policy before they get here.
+  setup.config.peer_book.allow_local = true;
+  const auto metainfo = setup.metainfo;
+  auto driver = std::make_shared<TorrentDriver>(io_, pool_, std::move(setup), logger_);
+
+  TorrentTrackers::Config config;
+  config.tiers = metainfo->trackers;
+  config.hashes = metainfo->hashes;
+  config.peer_id = client_id_;
+  config.key = tracker_key_;
+  auto trackers = std::make_shared<TorrentTrackers>(
+      io_.get_executor(), tracker_client_, std::move(config),
+      [this, weak = std::weak_ptr(driver)] {
+        TorrentTrackers::Stats stats;
+        stats.port = port_;
+        if (const auto self = weak.lock()) {
+          const auto now = self->torrent().totals();
+          stats.uploaded = now.uploaded;
+          stats.downloaded = now.downloaded;
+          stats.left = self->torrent().left();
+        }
+        return stats;
+      },
+      [weak = std::weak_ptr(driver)](const TorrentTrackers::Found& found) {
+        const auto self = weak.lock();
+        if (!self) return;
+        std::vector<Endpoint> peers;
+        for (const Endpoint& peer : found.peers)
+          if (engine::may_connect(found.scope, peer.address)) peers.push_back(peer);
+        self->add_candidates(peers, engine::PeerSource::tracker);
+      },
+      logger_);
+  if (!driver->torrent().complete())
+    driver->on_complete([weak = std::weak_ptr(trackers)] {
+      if (const auto self = weak.lock()) self->completed();
+    });
+  driver->on_need_peers([weak = std::weak_ptr(trackers)] {
+    if (const auto self = weak.lock()) self->want_peers();
+  });
+  members_.push_back({driver, trackers});
+  driver->start();
+  trackers->start();
+  return driver;
+}
+
+void Session::stop(std::function<void()> done) {
+  stopped_ = true;
+  error_code ignored;
+  for (tcp::acceptor& acceptor : acceptors_) acceptor.close(ignored);
+  for (const auto& incoming : incoming_) incoming->socket.close(ignored);
+  auto left = std::make_shared<std::size_t>(members_.size() + 1);
+  auto one_done = [left, done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+  for (const Member& member : members_) {
+    member.driver->stop();
+    member.trackers->stop(one_done);
+  }
+  asio::post(io_, one_done);
+}
+
+}  // namespace swarmfs::net

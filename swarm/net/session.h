@@ -1,0 +1,74 @@
+// The torrents of one process behind one listening port, one thread of decisions and a small pool
+// for hashing and disk.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <list>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "swarm/base/result.h"
+#include "swarm/net/torrent_driver.h"
+#include "swarm/net/torrent_trackers.h"
+
+namespace swarmfs::net {
+
+struct SessionConfig {
+  /// Where to listen; empty: every address of both families, port kDefaultPort, or another free
+  /// one if that is taken. A port of 0 means any free one.
+  std::vector<Endpoint> listen;
+};
+
+/// All methods on the io_context's thread, or before it runs.
+class Session {
+ public:
+  static constexpr std::uint16_t kDefaultPort = 6881;
+  static constexpr unsigned kMaxUnidentified = 100;  ///< accepted, handshake not yet come
+
+  Session(boost::asio::io_context& io, SessionConfig config,
+          std::shared_ptr<spdlog::logger> logger);
+  ~Session();
+
+  /// Opens the listening sockets. busy or permission if an address the user named is not to be
+  /// had.
+  Result<> listen();
+  /// The port that peers are told, 0 before listen().
+  std::uint16_t port() const { return port_; }
+
+  /// Joins a torrent's swarm. Its peer id and port are filled in here.
+  std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
+
+  /// Announces the end to trackers (at most two seconds), closes everything, then calls `done`.
+  void stop(std::function<void()> done);
+
+ private:
+  struct Member {
+    std::shared_ptr<TorrentDriver> driver;
+    std::shared_ptr<TorrentTrackers> trackers;
+  };
+  struct Incoming;
+  Result<> open(const Endpoint& endpoint);
+  void accept_next(boost::asio::ip::tcp::acceptor& acceptor);
+  void identify(std::shared_ptr<Incoming> incoming);
+
+  boost::asio::io_context& io_;
+  boost::asio::thread_pool pool_{2};
+  SessionConfig config_;
+  std::shared_ptr<spdlog::logger> logger_;
+  TrackerClient tracker_client_;
+  wire::ClientId client_id_;
+  std::uint32_t tracker_key_ = 0;
+  std::uint16_t port_ = 0;
+  std::list<boost::asio::ip::tcp::acceptor> acceptors_;
+  std::set<std::shared_ptr<Incoming>> incoming_;
+  std::vector<Member> members_;
+  bool stopped_ = false;
+};
+
+}  // namespace swarmfs::net

@@ -1,0 +1,382 @@
+#include "swarm/net/torrent_driver.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "swarm/metainfo/merkle.h"
+#include "swarm/net/addresses.h"
+
+namespace swarmfs::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using namespace std::chrono_literals;
+
+static constexpr Duration kRoomCheck = 2s;
+
+TimePoint TorrentDriver::now() { return std::chrono::steady_clock::now(); }
+
+static Bitfield stored_pieces(const TorrentSetup& setup) {
+  Bitfield have(setup.metainfo->layout.piece_count());
+  const std::vector<bool> stored = setup.store->pieces();
+  for (std::uint32_t i = 0; i < have.size() && i < stored.size(); ++i)
+    if (stored[i]) have.set(PieceIndex(i));
+  return have;
+}
+
+TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool, TorrentSetup setup,
+                             std::shared_ptr<spdlog::logger> logger)
+    : io_(io),
+      pool_(pool),
+      setup_(std::move(setup)),
+      logger_(std::move(logger)),
+      torrent_(std::make_unique<engine::Torrent>(
+          setup_.metainfo, setup_.config, *this, stored_pieces(setup_),
+          static_cast<std::uint64_t>(now().time_since_epoch().count()))),
+      timer_(io),
+      room_timer_(io) {}
+
+TorrentDriver::~TorrentDriver() { stop(); }
+
+void TorrentDriver::start() {
+  setup_.store->set_on_lost([weak = weak_from_this(), &io = io_](PieceIndex piece) {
+    asio::post(io, [weak, piece] {
+      if (auto self = weak.lock())
+        self->engine_event([&] { self->torrent_->on_piece_lost(piece, now()); });
+    });
+  });
+  if (!torrent_->complete()) check_room();
+  add_candidates(setup_.peers, engine::PeerSource::user);
+}
+
+void TorrentDriver::stop() {
+  if (std::exchange(stopped_, true)) return;
+  timer_.cancel();
+  room_timer_.cancel();
+  for (auto& [id, connection] : connections_) connection->close();
+  connections_.clear();
+  for (auto& [endpoint, socket] : dialling_) {
+    error_code ignored;
+    socket->close(ignored);
+  }
+  dialling_.clear();
+  const auto answers = std::exchange(answers_, {});
+  for (const auto& [read, answer] : answers)
+    answer(fail(ErrorKind::cancelled, "the filesystem is shutting down"));
+}
+
+/// Every call into the engine goes through here: answers to reads that it made due are given
+/// after it has returned, and its next deadline is armed.
+template <class Event>
+void TorrentDriver::engine_event(Event&& event) {
+  if (stopped_) return;
+  ++depth_;
+  event();
+  if (--depth_ > 0) return;
+  while (!due_.empty())
+    for (auto& [answer, result] : std::exchange(due_, {})) answer(std::move(result));
+  // Writing reports blocks as sent, which is the next event: hence after this one.
+  while (!unflushed_.empty())
+    for (const auto& connection : std::exchange(unflushed_, {})) connection->flush();
+  if (torrent_->complete() && !complete_callbacks_.empty())
+    for (const auto& callback : std::exchange(complete_callbacks_, {})) callback();
+  if (unwritten_ == 0)
+    for (const auto& callback : std::exchange(stored_callbacks_, {})) callback();
+  arm_timer();
+}
+
+template <class Work, class Then>
+void TorrentDriver::on_pool(Work work, Then then) {
+  asio::post(pool_, [weak = weak_from_this(), &io = io_, work = std::move(work),
+                     then = std::move(then)]() mutable {
+    auto result = work();
+    asio::post(io, [weak, then = std::move(then), result = std::move(result)]() mutable {
+      if (auto self = weak.lock(); self && !self->stopped_) then(*self, std::move(result));
+    });
+  });
+}
+
+void TorrentDriver::arm_timer() {
+  const TimePoint deadline = torrent_->deadline();
+  if (deadline == armed_) return;
+  armed_ = deadline;
+  if (deadline == TimePoint::max()) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(deadline);
+  timer_.async_wait([weak = weak_from_this()](const error_code& ec) {
+    if (ec) return;
+    if (auto self = weak.lock(); self && !self->stopped_) {
+      self->armed_ = TimePoint::max();
+      self->engine_event([&] { self->torrent_->on_timer(now()); });
+    }
+  });
+}
+
+void TorrentDriver::check_room() {
+  on_pool([store = setup_.store] { return store->room_for_backfill(); },
+          [](TorrentDriver& self, bool room) {
+            self.engine_event([&] { self.torrent_->set_room_for_backfill(room, now()); });
+            if (self.torrent_->complete()) return;
+            self.room_timer_.expires_after(kRoomCheck);
+            self.room_timer_.async_wait([weak = self.weak_from_this()](const error_code& ec) {
+              if (auto driver = weak.lock(); !ec && driver) driver->check_room();
+            });
+          });
+}
+
+// --- connections
+
+void TorrentDriver::add_candidates(const std::vector<Endpoint>& endpoints,
+                                   engine::PeerSource source) {
+  engine_event([&] { torrent_->add_candidates(endpoints, source, now()); });
+}
+
+void TorrentDriver::dial(const Endpoint& endpoint) {
+  auto socket = std::make_shared<tcp::socket>(io_);
+  dialling_[endpoint] = socket;
+  auto timeout = std::make_shared<asio::steady_timer>(io_, 10s);
+  timeout->async_wait([socket](const error_code& ec) {
+    error_code ignored;
+    if (!ec) socket->close(ignored);
+  });
+  const TimePoint begun = now();
+  socket->async_connect(
+      to_asio(endpoint), [weak = weak_from_this(), socket, timeout, endpoint,
+                          begun](const error_code& ec) {
+        timeout->cancel();
+        auto self = weak.lock();
+        if (!self || self->stopped_) return;
+        self->dialling_.erase(endpoint);
+        if (ec) {
+          self->logger_->debug("{}: {}", endpoint.to_string(), ec.message());
+          self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
+        } else {
+          self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun);
+        }
+      });
+}
+
+void TorrentDriver::accept(tcp::socket socket, const Endpoint& from,
+                           const wire::Handshake& theirs) {
+  connected(std::move(socket), from, theirs, std::nullopt);
+}
+
+void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
+                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
+  if (stopped_) return;
+  // The engine may send from inside add_peer, before it has told us the peer's id: the connection
+  // waits in `pending_` for its first mention.
+  auto id = std::make_shared<PeerId>();
+  const auto weak = weak_from_this();
+  PeerConnection::Events events;
+  events.on_bytes = [weak, id](ByteView bytes) {
+    if (auto self = weak.lock())
+      self->engine_event([&] { self->torrent_->on_received(*id, bytes, now()); });
+  };
+  events.on_closed = [weak, id] {
+    if (auto self = weak.lock()) {
+      self->connections_.erase(*id);
+      self->engine_event([&] { self->torrent_->on_closed(*id, now()); });
+    }
+  };
+  events.on_block_sent = [weak, id](const wire::BlockRef& block, bool ok) {
+    if (auto self = weak.lock())
+      self->engine_event([&] { self->torrent_->on_block_sent(*id, block, ok, now()); });
+  };
+  events.congested = [weak] {
+    auto self = weak.lock();
+    return self && self->unwritten_ > kMaxUnwritten;
+  };
+  auto connection = std::make_shared<PeerConnection>(std::move(socket), std::move(events));
+  pending_ = connection;
+  engine_event([&] {
+    const auto given = torrent_->add_peer(endpoint, theirs, rtt, now());
+    const auto waiting = std::exchange(pending_, nullptr);
+    if (!given) return connection->close();
+    *id = *given;
+    if (waiting) connections_[*id] = connection;
+  });
+  if (connections_.contains(*id)) connection->start();
+}
+
+std::shared_ptr<PeerConnection> TorrentDriver::connection_of(PeerId peer) {
+  if (const auto it = connections_.find(peer); it != connections_.end()) return it->second;
+  // First word to a peer that add_peer() is introducing right now.
+  if (pending_) return connections_[peer] = std::exchange(pending_, nullptr);
+  return nullptr;
+}
+
+void TorrentDriver::send(PeerId peer, Bytes bytes) {
+  auto connection = connection_of(peer);
+  if (!connection) return;
+  connection->send(std::move(bytes));
+  unflushed_.push_back(std::move(connection));
+}
+
+void TorrentDriver::disconnect(PeerId peer, std::string_view) {
+  const auto connection = connection_of(peer);
+  if (!connection) return;
+  connections_.erase(peer);
+  connection->close_after_flush();
+  unflushed_.push_back(connection);
+}
+
+void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
+  const auto connection = connection_of(peer);
+  if (!connection) return;
+  const auto slot = connection->reserve_block(block);
+  unflushed_.push_back(connection);
+  const std::uint32_t index = block.begin / kBlockSize;
+  if (block.begin % kBlockSize == 0) {
+    const BlockPtr kept = setup_.keep->get(block.piece, index);
+    if (kept && kept->size >= block.length)
+      return connection->fill_block(slot, kept, kept->view().first(block.length));
+  }
+  // What the peer asked for beyond the piece's end is zeros.
+  auto buffer = std::make_shared<Bytes>(block.length);
+  const MutableByteView content(
+      buffer->data(), std::min(block.length, metainfo().layout.piece_size(block.piece) - block.begin));
+  if (setup_.store->try_read(block.piece, block.begin, content))
+    return connection->fill_block(slot, buffer, ByteView(*buffer));
+  on_pool([store = setup_.store, block, content] {
+            return store->read(block.piece, block.begin, content).has_value();
+          },
+          [connection, slot, buffer](TorrentDriver&, bool ok) {
+            connection->fill_block(slot, buffer, ok ? ByteView(*buffer) : ByteView{});
+            connection->flush();
+          });
+}
+
+// --- content
+
+void TorrentDriver::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
+  on_pool([metainfo = setup_.metainfo, piece, blocks = std::move(blocks)] {
+            std::vector<ByteView> views;
+            views.reserve(blocks.size());
+            for (const BlockPtr& block : blocks) views.push_back(block->view());
+            return metainfo::verify_piece(*metainfo, piece, views);
+          },
+          [piece](TorrentDriver& self, bool ok) {
+            self.engine_event([&] { self.torrent_->on_piece_hashed(piece, ok, now()); });
+          });
+}
+
+void TorrentDriver::keep_block(PieceIndex piece, std::uint32_t block, BlockPtr data) {
+  setup_.keep->put(piece, block, std::move(data));
+}
+
+void TorrentDriver::keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
+  for (std::uint32_t b = 0; b < blocks.size(); ++b) setup_.keep->put(piece, b, blocks[b]);
+  const std::uint64_t bytes = metainfo().layout.piece_size(piece);
+  unwritten_ += bytes;
+  on_pool([store = setup_.store, piece, blocks = std::move(blocks)] {
+            return store->write_piece(piece, blocks);
+          },
+          [piece, bytes](TorrentDriver& self, Result<> stored) {
+            self.unwritten_ -= bytes;
+            if (stored) self.setup_.keep->release(piece);
+            self.engine_event([&] { self.torrent_->on_piece_stored(piece, stored, now()); });
+            if (self.unwritten_ <= kMaxUnwritten) {
+              const auto connections = self.connections_;
+              for (const auto& [id, connection] : connections) connection->resume();
+            }
+          });
+}
+
+void TorrentDriver::forget_piece(PieceIndex piece) { setup_.keep->release(piece); }
+
+void TorrentDriver::load_leaves(PieceIndex piece) {
+  on_pool([metainfo = setup_.metainfo, store = setup_.store, piece] {
+            const Layout& layout = metainfo->layout;
+            // A hybrid's piece may end in pad bytes, which are no leaf of the file.
+            const auto slices = layout.slices(piece, 0, layout.piece_size(piece));
+            Bytes bytes(slices.front().length);
+            if (!store->read(piece, 0, bytes)) return std::vector<Sha256Hash>{};
+            metainfo::merkle::LeafHasher hasher;
+            hasher.update(bytes);
+            return hasher.finish();
+          },
+          [piece](TorrentDriver& self, std::vector<Sha256Hash> leaves) {
+            self.engine_event(
+                [&] { self.torrent_->on_leaves(piece, std::move(leaves), now()); });
+          });
+}
+
+// --- reads
+
+ReadId TorrentDriver::park_read(HandleId handle, std::vector<Layout::Span> spans,
+                                std::function<void(Result<>)> answer) {
+  const ReadId id(next_read_.fetch_add(1, std::memory_order_relaxed));
+  asio::post(io_, [self = shared_from_this(), id, handle, spans = std::move(spans),
+                   answer = std::move(answer)]() mutable {
+    if (self->stopped_) return answer(fail(ErrorKind::cancelled, "shutting down"));
+    self->answers_.emplace(id, std::move(answer));
+    self->engine_event([&] { self->torrent_->add_read(id, handle, std::move(spans), now()); });
+  });
+  return id;
+}
+
+void TorrentDriver::cancel_read(ReadId read) {
+  asio::post(io_, [self = shared_from_this(), read] {
+    self->engine_event([&] {
+      self->torrent_->cancel_read(read, now());
+      self->read_failed(read, fail(ErrorKind::cancelled, "given up by the reader"));
+    });
+  });
+}
+
+void TorrentDriver::set_window(HandleId handle, PieceIndex first, PieceIndex end) {
+  asio::post(io_, [self = shared_from_this(), handle, first, end] {
+    self->engine_event([&] { self->torrent_->set_window(handle, first, end, now()); });
+  });
+}
+
+void TorrentDriver::close_handle(HandleId handle) {
+  asio::post(io_, [self = shared_from_this(), handle] {
+    self->engine_event([&] { self->torrent_->close_handle(handle, now()); });
+  });
+}
+
+void TorrentDriver::read_ready(ReadId read) { answer_read(read, {}); }
+void TorrentDriver::read_failed(ReadId read, Error error) { answer_read(read, std::move(error)); }
+
+void TorrentDriver::answer_read(ReadId read, Result<> result) {
+  auto node = answers_.extract(read);
+  if (!node.empty()) due_.emplace_back(std::move(node.mapped()), std::move(result));
+}
+
+// --- the rest
+
+void TorrentDriver::run_on_pool(std::function<void()> work) { asio::post(pool_, std::move(work)); }
+
+void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answer) {
+  asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {
+    answer(self->torrent_->stats(now()));
+  });
+}
+
+void TorrentDriver::on_complete(std::function<void()> callback) {
+  complete_callbacks_.push_back(std::move(callback));
+  engine_event([] {});
+}
+
+void TorrentDriver::when_stored(std::function<void()> callback) {
+  stored_callbacks_.push_back(std::move(callback));
+  engine_event([] {});
+}
+
+void TorrentDriver::need_peers() {
+  if (need_peers_callback_)
+    asio::post(io_, [self = shared_from_this()] { self->need_peers_callback_(); });
+}
+
+void TorrentDriver::log(int level, std::string_view line) {
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug,
+                                                          spdlog::level::info, spdlog::level::warn};
+  logger_->log(kLevels[level], "{}: {}", metainfo().name, line);
+}
+
+}  // namespace swarmfs::net

@@ -1,0 +1,127 @@
+// Carries out what one torrent's engine decides: connections, hashing, disk and answers to reads.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "swarm/base/piece_store.h"
+#include "swarm/engine/torrent.h"
+#include "swarm/metainfo/metainfo.h"
+#include "swarm/net/block_keep.h"
+#include "swarm/net/peer_connection.h"
+
+namespace swarmfs::net {
+
+/// What a torrent runs on. `store` and `keep` outlive the driver.
+struct TorrentSetup {
+  std::shared_ptr<const metainfo::Metainfo> metainfo;
+  PieceStore* store = nullptr;
+  BlockKeep* keep = nullptr;
+  engine::TorrentConfig config;
+  std::vector<Endpoint> peers;  ///< given by the user
+};
+
+/// Lives on the io_context's thread; the methods marked thread-safe may be called from anywhere.
+/// Owned by shared_ptr: work on the pool holds a weak reference and finds out if it is gone.
+class TorrentDriver final : public engine::TorrentHost,
+                            public std::enable_shared_from_this<TorrentDriver> {
+ public:
+  /// Bytes of verified pieces not on disk yet, above which no more are received.
+  static constexpr std::uint64_t kMaxUnwritten = 32 << 20;
+
+  TorrentDriver(boost::asio::io_context& io, boost::asio::thread_pool& pool, TorrentSetup setup,
+                std::shared_ptr<spdlog::logger> logger);
+  ~TorrentDriver() override;
+  void start();
+  /// Closes all connections; nothing is called back afterwards.
+  void stop();
+
+  const metainfo::Metainfo& metainfo() const { return *setup_.metainfo; }
+  const engine::Torrent& torrent() const { return *torrent_; }
+  bool wants(const Sha1Hash& hash) const { return torrent_->is_our_hash(hash); }
+  /// A connection that came in, and the handshake it began with.
+  void accept(boost::asio::ip::tcp::socket socket, const Endpoint& from,
+              const wire::Handshake& theirs);
+  void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
+
+  /// Called on the io thread when the last piece is verified, or at once if it is already.
+  void on_complete(std::function<void()> callback);
+  /// Called on the io thread once no verified piece waits for the disk any more.
+  void when_stored(std::function<void()> callback);
+  /// Called when the engine would like more addresses.
+  void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
+
+  // --- thread-safe
+  /// Parks a read; `answer` comes on the io thread when its spans can be read from keep and
+  /// store, or with why not.
+  ReadId park_read(HandleId handle, std::vector<Layout::Span> spans,
+                   std::function<void(Result<>)> answer);
+  void cancel_read(ReadId read);
+  void set_window(HandleId handle, PieceIndex first, PieceIndex end);
+  void close_handle(HandleId handle);
+  /// Runs slow local work, such as reading the disk, on the session's pool.
+  void run_on_pool(std::function<void()> work);
+  /// `answer` runs on the io thread.
+  void query(std::function<void(const engine::TorrentStats&)> answer);
+
+  // --- TorrentHost
+  void send(PeerId peer, Bytes bytes) override;
+  void send_block(PeerId peer, const wire::BlockRef& block) override;
+  void disconnect(PeerId peer, std::string_view reason) override;
+  void dial(const Endpoint& endpoint) override;
+  void hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
+  void keep_block(PieceIndex piece, std::uint32_t block, BlockPtr data) override;
+  void keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
+  void forget_piece(PieceIndex piece) override;
+  void load_leaves(PieceIndex piece) override;
+  void read_ready(ReadId read) override;
+  void read_failed(ReadId read, Error error) override;
+  void need_peers() override;
+  void log(int level, std::string_view line) override;
+
+ private:
+  template <class Event>
+  void engine_event(Event&& event);
+  /// Runs `work` on the pool and `then(result)` back on the io thread.
+  template <class Work, class Then>
+  void on_pool(Work work, Then then);
+  void arm_timer();
+  void connected(boost::asio::ip::tcp::socket socket, const Endpoint& endpoint,
+                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
+  std::shared_ptr<PeerConnection> connection_of(PeerId peer);
+  void answer_read(ReadId read, Result<> result);
+  void check_room();
+  static TimePoint now();
+
+  boost::asio::io_context& io_;
+  boost::asio::thread_pool& pool_;
+  TorrentSetup setup_;
+  std::shared_ptr<spdlog::logger> logger_;
+  std::unique_ptr<engine::Torrent> torrent_;
+  boost::asio::steady_timer timer_;
+  TimePoint armed_ = TimePoint::max();
+  boost::asio::steady_timer room_timer_;
+  std::map<PeerId, std::shared_ptr<PeerConnection>> connections_;
+  std::vector<std::shared_ptr<PeerConnection>> unflushed_;  ///< have something new to write
+  std::shared_ptr<PeerConnection> pending_;  ///< its PeerId is being made
+  std::map<Endpoint, std::shared_ptr<boost::asio::ip::tcp::socket>> dialling_;
+  std::atomic<std::uint64_t> next_read_{1};
+  std::map<ReadId, std::function<void(Result<>)>> answers_;
+  std::vector<std::pair<std::function<void(Result<>)>, Result<>>> due_;  ///< after the event
+  std::uint64_t unwritten_ = 0;
+  std::vector<std::function<void()>> complete_callbacks_;
+  std::vector<std::function<void()>> stored_callbacks_;
+  std::function<void()> need_peers_callback_;
+  bool stopped_ = false;
+  unsigned depth_ = 0;
+};
+
+}  // namespace swarmfs::net
