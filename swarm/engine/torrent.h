@@ -214,6 +214,7 @@ class Torrent {
   void disbelieve(Peer& peer, PieceIndex piece);
   void on_have(Peer& peer, PieceIndex piece, TimePoint now);
   void on_extended(Peer& peer, const wire::Extended& message, TimePoint now);
+  bool verifiable(PieceIndex piece) const;
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
