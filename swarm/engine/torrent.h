@@ -228,6 +228,7 @@ class Torrent {
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
   std::optional<wire::BlockRef> next_duplicate(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
+  bool make_room();
                                            std::uint32_t end);
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
   bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;

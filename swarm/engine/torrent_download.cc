@@ -44,7 +44,33 @@ bool Torrent::room_for_new_piece() const {
   const auto most = std::max<std::uint64_t>(2, config_.partial_bytes / each);
   return partials_.size() < most;
 }
+/// What nobody waits for and nobody was asked for gives way, the least complete piece first:
+/// reads of single blocks would otherwise fill the memory with pieces that never finish.
+bool Torrent::make_room() {
+  if (room_for_new_piece()) return true;
+  const auto idle = [this](const auto& entry) {
+    const auto& [piece, p] = entry;
+    if (picker_.state(piece) != PieceState::in_flight || reads_by_piece_.contains(piece))
+      return false;
+    for (const auto& [handle, window] : windows_)
+      if (window.first <= piece && piece < window.end) return false;
+    return std::all_of(p.slots.begin(), p.slots.end(),
+                       [](const BlockSlot& slot) { return slot.asked.empty(); });
+  };
+  auto least = partials_.end();
+  for (auto it = partials_.begin(); it != partials_.end(); ++it)
+    if (idle(*it) && (least == partials_.end() || it->second.here < least->second.here)) least = it;
+  if (least == partials_.end()) return false;
+  const PieceIndex piece = least->first;
+  partials_.erase(least);
+  leaves_.erase(piece);
+  host_.forget_piece(piece);
+  picker_.set_state(piece, PieceState::absent);
+  return true;
+}
 
+
+  make_room();
 PartialPiece* Torrent::begin_piece(PieceIndex piece) {
   picker_.set_state(piece, PieceState::in_flight);
   PartialPiece& p = partials_.emplace(piece, PartialPiece(layout_, piece)).first->second;
@@ -123,7 +149,7 @@ std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer) {
         continue;
       }
       contiguous = false;
-      if (!may_ask(peer, piece) || (p == nullptr && !room_for_new_piece())) continue;
+      if (!may_ask(peer, piece) || (p == nullptr && !make_room())) continue;
       if (auto block = free_block(piece, peer, 0, layout_.block_count(piece))) return block;
     }
   }
