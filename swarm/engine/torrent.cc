@@ -36,7 +36,9 @@ Bytes& Torrent::to(Peer& peer) {
 
 void Torrent::flush(TimePoint now) {
   if (std::exchange(refill_, false))
-    for (auto& [id, peer] : peers_) fill(*peer, now);
+    for (const bool snubbed : {false, true})
+      for (auto& [id, peer] : peers_)
+        if (peer->snubbed == snubbed) fill(*peer, now);
   if (std::exchange(slot_freed_, false)) offer_slots(now);
   for (const PeerId id : std::exchange(dirty_, {})) {
     const auto it = peers_.find(id);
