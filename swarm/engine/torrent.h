@@ -197,6 +197,7 @@ class Torrent {
   void check_peer_timers(Peer& peer, TimePoint now);
   void dial_more(TimePoint now);
   void choke_round(TimePoint now);
+  void drop_second_connection(Peer& peer, TimePoint now);
 
   // torrent_peers.cc: connections and messages
   void greet(Peer& peer, const wire::Handshake* theirs);

@@ -84,6 +84,8 @@ void Torrent::introduce(Peer& peer, bool fast) {
   } else {
     wire::append_bitfield(out, have().to_wire());
   }
+  drop_second_connection(peer, now);
+  if (peer.closing) return;
   if (!complete()) {
     peer.am_interested = true;
     wire::append_plain(out, wire::MessageId::interested);
@@ -100,6 +102,20 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
   peer.extended = theirs.extended;
   peer.client_id = theirs.peer_id;
   if (peer.dialled) {
+/// Two peers that dial each other at once need one connection. Both ends must drop the same one:
+/// what the one with the smaller id dialled stays. A peer that dialled us again has lost the old
+/// connection. Only on one address, so that nobody can end another's connection with its id.
+void Torrent::drop_second_connection(Peer& peer, TimePoint now) {
+  for (auto& [id, other] : peers_) {
+    if (id == peer.id || other->closing || !other->ready || other->client_id != peer.client_id ||
+        other->endpoint.address != peer.endpoint.address)
+      continue;
+    const bool keep_dialled = config_.client_id < peer.client_id;
+    const bool keep_new = other->dialled == peer.dialled || peer.dialled == keep_dialled;
+    return drop(keep_new ? *other : peer, "connected already", CloseReason::duplicate, now);
+  }
+}
+
     peer.v2 = metainfo_->has_v2() && theirs.info_hash == metainfo_->hashes.v2_truncated();
     book_.on_connected(peer.endpoint, now);
     peer.booked = peer.endpoint;
@@ -126,7 +142,7 @@ bool Torrent::on_handshake(Peer& peer, ByteView frame, TimePoint now) {
   if (!is_our_hash(theirs->info_hash)) return refuse("another torrent", CloseReason::misbehaved);
   if (theirs->peer_id == config_.client_id) return refuse("ourselves", CloseReason::self);
   accept_handshake(peer, *theirs, now);
-  return true;
+  return !peer.closing;
 }
 
 void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
