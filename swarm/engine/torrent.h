@@ -311,6 +311,7 @@ class Torrent {
   /// While seeding: who gets the first copy of a piece, and when a block of it last went out.
   struct FirstCopy {
     PeerId to;
+  std::uint64_t hedged_ = 0;  ///< bytes asked twice in the end game
     TimePoint progress;
   };
   std::map<PieceIndex, FirstCopy> first_copies_;

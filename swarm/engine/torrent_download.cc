@@ -234,10 +234,13 @@ std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now)
                             limits::kMaxUrgentCopies))
         return block;
   }
-  // End game: every missing block is with somebody, so the slow ones are asked again.
-  if (picker_.absent_count() == 0 || config_.on_demand)
+  // End game: every missing block is with somebody, so the slow ones are asked again; but most
+  // duplicates would only cross what is on its way.
+  const bool spent = hedged_ > downloaded_ / limits::kHedgedShare;
+  if (!spent && (picker_.absent_count() == 0 || config_.on_demand))
     for (const auto& [piece, p] : partials_)
-      if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies))
+      if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies)) {
+        hedged_ += block->length;
         return block;
   if (candidates) wake_at(now + std::max<Duration>(mine, std::chrono::milliseconds(20)));
   return std::nullopt;

@@ -32,6 +32,8 @@ inline constexpr unsigned kMaxUnasked = 4000;
 /// Messages that make us work far more than they cost to send (changes of interest, chokes, pieces
 /// taken back): a peer may send this many at once and this many a second.
 inline constexpr double kPatience = 1000;
+/// Of the bytes that came, one in so many may be asked for twice in the end game.
+inline constexpr std::uint64_t kHedgedShare = 50;
 inline constexpr double kPatiencePerSecond = 100;
 /// Longest message taken, unless the bitfield is longer: piece messages have 16 KiB, runs of hashes
 /// about as much, metadata pieces (BEP 9) a little more.
