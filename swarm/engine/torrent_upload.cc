@@ -141,15 +141,10 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
     peer->up.add(block.length, now);
     uploaded_ += block.length;
     up_.add(block.length, now);
-    if (peer->sent_blocks.size() > limits::kMaxSentPieces) peer->sent_blocks.clear();
-    if (const auto copy = first_copies_.find(block.piece);
-        copy != first_copies_.end() && copy->second.to == id)
-      copy->second.progress = now;
-    if (++peer->sent_blocks[block.piece] >= layout_.block_count(block.piece)) {
-      peer->sent_blocks.erase(block.piece);
-      peer->reading.erase(block.piece);
-      suggest(*peer);
-    }
+    // A piece ahead: it has asked for the rest of this one by now and will choose the next.
+    std::uint32_t& blocks = peer->sent_blocks[block.piece];
+    if (++blocks == 1) suggest(*peer);
+    if (blocks >= layout_.block_count(block.piece)) peer->sent_blocks.erase(block.piece);
   } else {
     reject(*peer, block);
   }
@@ -160,8 +155,7 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
 /// BEP 6: a seed names the piece it has handed out least, so that newcomers who would all pick
 /// alike ask for different ones.
 void Torrent::suggest(Peer& peer) {
-  if (!complete() || !peer.fast || peer.am_choking || peer.counted_seed || peers_.size() < 2)
-    return;
+  if (!complete() || !peer.fast || peer.am_choking || peer.counted_seed) return;
   const std::uint32_t pieces = layout_.piece_count();
   constexpr std::uint32_t kLookedAt = 4096;
   const std::uint32_t looks = std::min(pieces, kLookedAt);
