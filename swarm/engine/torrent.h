@@ -121,6 +121,7 @@ class Torrent {
   std::uint64_t left() const;
 
  private:
+  friend class TorrentProbe;  // tests check the invariants from inside
   struct Outstanding {
     wire::BlockRef block;
     TimePoint sent;
@@ -229,8 +230,8 @@ class Torrent {
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
   std::optional<wire::BlockRef> next_duplicate(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
-  bool make_room();
                                            std::uint32_t end);
+  bool make_room();
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
   bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
   PartialPiece* partial(PieceIndex piece);
@@ -311,7 +312,6 @@ class Torrent {
   /// While seeding: who gets the first copy of a piece, and when a block of it last went out.
   struct FirstCopy {
     PeerId to;
-  std::uint64_t hedged_ = 0;  ///< bytes asked twice in the end game
     TimePoint progress;
   };
   std::map<PieceIndex, FirstCopy> first_copies_;
@@ -331,6 +331,7 @@ class Torrent {
   TimePoint disk_failed_at_{};
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
+  std::uint64_t hedged_ = 0;  ///< bytes asked twice in the end game
   std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
   unsigned banned_ = 0;
   TimePoint wake_ = TimePoint::max();

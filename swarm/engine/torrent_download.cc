@@ -44,6 +44,7 @@ bool Torrent::room_for_new_piece() const {
   const auto most = std::max<std::uint64_t>(2, config_.partial_bytes / each);
   return partials_.size() < most;
 }
+
 /// What nobody waits for and nobody was asked for gives way, the least complete piece first:
 /// reads of single blocks would otherwise fill the memory with pieces that never finish.
 bool Torrent::make_room() {
@@ -69,9 +70,8 @@ bool Torrent::make_room() {
   return true;
 }
 
-
-  make_room();
 PartialPiece* Torrent::begin_piece(PieceIndex piece) {
+  make_room();
   picker_.set_state(piece, PieceState::in_flight);
   PartialPiece& p = partials_.emplace(piece, PartialPiece(layout_, piece)).first->second;
   p.on_probation = suspects_.contains(piece);
@@ -242,6 +242,7 @@ std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now)
       if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies)) {
         hedged_ += block->length;
         return block;
+      }
   if (candidates) wake_at(now + std::max<Duration>(mine, std::chrono::milliseconds(20)));
   return std::nullopt;
 }

@@ -32,8 +32,6 @@ inline constexpr unsigned kMaxUnasked = 4000;
 /// Messages that make us work far more than they cost to send (changes of interest, chokes, pieces
 /// taken back): a peer may send this many at once and this many a second.
 inline constexpr double kPatience = 1000;
-/// Of the bytes that came, one in so many may be asked for twice in the end game.
-inline constexpr std::uint64_t kHedgedShare = 50;
 inline constexpr double kPatiencePerSecond = 100;
 /// Longest message taken, unless the bitfield is longer: piece messages have 16 KiB, runs of hashes
 /// about as much, metadata pieces (BEP 9) a little more.
@@ -50,6 +48,8 @@ inline constexpr Duration kDiskRest = 30s;
 /// Copies of one block in flight: two, and three while a reader waits.
 inline constexpr std::size_t kMaxCopies = 2;
 inline constexpr std::size_t kMaxUrgentCopies = 3;
+/// Of the bytes that came, one in so many may be asked for twice in the end game.
+inline constexpr std::uint64_t kHedgedShare = 50;
 /// Parked reads looked at when choosing the next urgent block.
 inline constexpr unsigned kReadsLookedAt = 128;
 /// Hash requests in flight to one peer, and the longest run of hashes (BEP 52 peers' own limits).

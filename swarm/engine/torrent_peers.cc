@@ -84,8 +84,6 @@ void Torrent::introduce(Peer& peer, bool fast) {
   } else {
     wire::append_bitfield(out, have().to_wire());
   }
-  drop_second_connection(peer, now);
-  if (peer.closing) return;
   if (!complete()) {
     peer.am_interested = true;
     wire::append_plain(out, wire::MessageId::interested);
@@ -96,12 +94,6 @@ bool Torrent::is_our_hash(const Sha1Hash& hash) const {
   return metainfo_->hashes.v1 == hash || metainfo_->hashes.v2_truncated() == hash;
 }
 
-void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now) {
-  peer.ready = true;
-  peer.fast = theirs.fast;
-  peer.extended = theirs.extended;
-  peer.client_id = theirs.peer_id;
-  if (peer.dialled) {
 /// Two peers that dial each other at once need one connection. Both ends must drop the same one:
 /// what the one with the smaller id dialled stays. A peer that dialled us again has lost the old
 /// connection. Only on one address, so that nobody can end another's connection with its id.
@@ -116,10 +108,18 @@ void Torrent::drop_second_connection(Peer& peer, TimePoint now) {
   }
 }
 
+void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now) {
+  peer.ready = true;
+  peer.fast = theirs.fast;
+  peer.extended = theirs.extended;
+  peer.client_id = theirs.peer_id;
+  if (peer.dialled) {
     peer.v2 = metainfo_->has_v2() && theirs.info_hash == metainfo_->hashes.v2_truncated();
     book_.on_connected(peer.endpoint, now);
     peer.booked = peer.endpoint;
   }
+  drop_second_connection(peer, now);
+  if (peer.closing) return;
   if (!peer.introduced) introduce(peer, peer.fast);
   if (!peer.extended) return;
   wire::ExtensionHandshake mine;

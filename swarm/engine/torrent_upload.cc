@@ -141,10 +141,17 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
     peer->up.add(block.length, now);
     uploaded_ += block.length;
     up_.add(block.length, now);
+    if (const auto copy = first_copies_.find(block.piece);
+        copy != first_copies_.end() && copy->second.to == id)
+      copy->second.progress = now;
+    if (peer->sent_blocks.size() > limits::kMaxSentPieces) peer->sent_blocks.clear();
     // A piece ahead: it has asked for the rest of this one by now and will choose the next.
     std::uint32_t& blocks = peer->sent_blocks[block.piece];
     if (++blocks == 1) suggest(*peer);
-    if (blocks >= layout_.block_count(block.piece)) peer->sent_blocks.erase(block.piece);
+    if (blocks >= layout_.block_count(block.piece)) {
+      peer->sent_blocks.erase(block.piece);
+      peer->reading.erase(block.piece);
+    }
   } else {
     reject(*peer, block);
   }

@@ -1,136 +1,8 @@
 // engine::Torrent against scripted peers: what it says, what it refuses, whom it puts out.
-#include "swarm/engine/torrent.h"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "swarm/engine/torrent_limits.h"
-#include "swarm/wire/extension.h"
-#include "tests/support/fake_host.h"
-#include "tests/support/test_metainfo.h"
+#include "tests/engine/torrent_rig.h"
 
 namespace swarmfs::engine {
 namespace {
-
-using metainfo::Format;
-using test::FakeHost;
-using test::make_content;
-using test::TestContent;
-using testing::IsEmpty;
-using testing::SizeIs;
-using namespace std::chrono_literals;
-using wire::BlockRef;
-using wire::MessageId;
-
-constexpr std::uint32_t kPiece = 4 * kBlockSize;
-
-Endpoint address(unsigned n) {
-  return {IpAddress::v4({20, 0, static_cast<std::uint8_t>(n / 256), static_cast<std::uint8_t>(n)}),
-          6881};
-}
-
-wire::ClientId client(unsigned n) {
-  wire::ClientId id{};
-  id[0] = 'P';
-  id[1] = static_cast<std::uint8_t>(n);
-  id[2] = static_cast<std::uint8_t>(n / 256);
-  return id;
-}
-
-/// One torrent and the peers that a test plays.
-struct Rig {
-  explicit Rig(TestContent c, bool seed = false, TorrentConfig config = {})
-      : content(std::move(c)),
-        torrent(content.metainfo, config, host, seed ? content.all() : content.none(), 42) {}
-
-  wire::Handshake handshake(unsigned n, bool v2 = false) const {
-    wire::Handshake h;
-    h.info_hash = content.metainfo->hashes.primary();
-    h.peer_id = client(n);
-    h.fast = h.extended = true;
-    h.v2 = v2;
-    return h;
-  }
-  PeerId accept(unsigned n, bool v2 = false) {
-    const auto id = torrent.add_peer(address(n), handshake(n, v2), 20ms, now);
-    EXPECT_TRUE(id);
-    return *id;
-  }
-  void say(PeerId peer, const Bytes& bytes) { torrent.on_received(peer, bytes, now); }
-  void plain(PeerId peer, MessageId id) {
-    Bytes out;
-    wire::append_plain(out, id);
-    say(peer, out);
-  }
-  void block_ref(PeerId peer, MessageId id, const BlockRef& block) {
-    Bytes out;
-    wire::append_block_ref(out, id, block);
-    say(peer, out);
-  }
-  void indexed(PeerId peer, MessageId id, PieceIndex piece) {
-    Bytes out;
-    wire::append_indexed(out, id, piece);
-    say(peer, out);
-  }
-  /// A peer that has everything and lets us ask.
-  PeerId seed_peer(unsigned n, bool v2 = false) {
-    const PeerId id = accept(n, v2);
-    plain(id, MessageId::have_all);
-    plain(id, MessageId::unchoke);
-    return id;
-  }
-  /// Sends the blocks a peer was asked for since the last call; `spoil` may change the bytes.
-  template <class Spoil>
-  std::size_t serve(PeerId peer, Spoil&& spoil) {
-    const auto asked = host.got<wire::Request>(peer);
-    std::size_t& at = served[peer];
-    std::size_t sent = 0;
-    for (; at < asked.size() && !host.peers[peer].closed; ++at, ++sent) {
-      const BlockRef& block = asked[at].block;
-      Bytes out;
-      wire::append_piece_header(out, block);
-      const BlockPtr right = content.block(block.piece, block.begin / kBlockSize);
-      Bytes data(right->view().begin(), right->view().end());
-      spoil(block, data);
-      append(out, data);
-      now += 1ms;
-      say(peer, out);
-    }
-    return sent;
-  }
-  std::size_t serve(PeerId peer) {
-    return serve(peer, [](const BlockRef&, Bytes&) {});
-  }
-  /// Answers all hashing as the manifest has it.
-  void hash() {
-    while (!host.hashing.empty()) {
-      const PieceIndex piece = host.hashing.front();
-      host.hashing.erase(host.hashing.begin());
-      std::vector<ByteView> views;
-      for (const auto& block : host.to_hash[piece]) views.push_back(block->view());
-      torrent.on_piece_hashed(piece, metainfo::verify_piece(*content.metainfo, piece, views), now);
-    }
-  }
-  bool closed(PeerId peer) { return host.peers[peer].closed; }
-  void pass(Duration d) {
-    const TimePoint until = now + d;
-    while (torrent.deadline() <= until) {
-      now = std::max(now, torrent.deadline());
-      torrent.on_timer(now);
-    }
-    now = until;
-  }
-
-  TestContent content;
-  FakeHost host;
-  TimePoint now = TimePoint{} + 1h;
-  std::map<PeerId, std::size_t> served;
-  Torrent torrent;
-};
-
-TestContent v1_content(std::uint32_t pieces = 8) {
-  return make_content(Format::v1, kPiece, {std::uint64_t{pieces} * kPiece - 100});
-}
 
 TEST(Torrent, GreetsInOneFlight) {
   Rig rig(v1_content());
@@ -226,17 +98,9 @@ TEST(Torrent, DropsWhoBreaksTheProtocol) {
                                BlockRef{PieceIndex(0), 0, kPiece + 1}})
     add("range", [&](Bytes& out) { wire::append_block_ref(out, MessageId::request, block); });
   add("bitfield size", [](Bytes& out) { wire::append_bitfield(out, Bytes{1, 2}); });
-  add("second bitfield", [](Bytes& out) {
-    wire::append_bitfield(out, Bytes{0xf0});
-    wire::append_bitfield(out, Bytes{0xf0});
-  });
   add("have all after have none", [](Bytes& out) {
     wire::append_plain(out, MessageId::have_none);
     wire::append_plain(out, MessageId::have_all);
-  });
-  add("bitfield after have", [](Bytes& out) {
-    wire::append_indexed(out, MessageId::have, PieceIndex(0));
-    wire::append_bitfield(out, Bytes{0xf0});
   });
   add("odd block", [](Bytes& out) {
     wire::append_piece_header(out, {PieceIndex(0), 1, 1});
@@ -331,6 +195,18 @@ TEST(Torrent, ACancelledRequestIsNotServed) {
     rig.torrent.on_block_sent(peer, BlockRef(rig.host.peers[peer].blocks[i]), true, rig.now);
   EXPECT_THAT(rig.host.peers[peer].blocks, SizeIs(31));
   EXPECT_THAT(rig.host.peers[peer].blocks, testing::Not(testing::Contains(waiting)));
+}
+
+TEST(Torrent, ALaterBitfieldCountsAsHaves) {
+  Rig rig(v1_content());
+  const PeerId peer = rig.accept(1);
+  Bytes out;
+  wire::append_bitfield(out, Bytes{0x0f});
+  wire::append_indexed(out, MessageId::have, PieceIndex(0));
+  wire::append_bitfield(out, Bytes{0xf0});
+  rig.say(peer, out);
+  EXPECT_FALSE(rig.closed(peer));
+  EXPECT_EQ(rig.torrent.stats(rig.now).seeds, 1U) << "what the first one said still holds";
 }
 
 TEST(Torrent, AFloodOfHavesIsCountedOnce) {
@@ -463,127 +339,6 @@ TEST(Torrent, SilenceIsTimedOutAndActivityKeptAlive) {
   const auto alive = rig.host.got<wire::KeepAlive>(lively).size();
   EXPECT_GE(alive, 1U);
   EXPECT_LE(alive, 3U);
-}
-
-TEST(Torrent, HybridsUpgradeToV2WhenThePeerSpeaksIt) {
-  Rig rig(make_content(Format::hybrid, kPiece, {3 * kPiece}), true);
-  const auto& hashes = rig.content.metainfo->hashes;
-  const PeerId v2 = rig.accept(1, true);
-  EXPECT_EQ(rig.host.peers[v2].handshake->info_hash, *hashes.v2_truncated());
-  const PeerId v1 = rig.accept(2, false);
-  EXPECT_EQ(rig.host.peers[v1].handshake->info_hash, *hashes.v1);
-  Bytes out;
-  wire::append_hash_ref(out, MessageId::hash_request, {});
-  rig.say(v2, out);
-  EXPECT_FALSE(rig.closed(v2));
-  rig.say(v1, out);
-  EXPECT_TRUE(rig.closed(v1)) << "v2 messages on a v1 connection";
-}
-
-TEST(Torrent, AnswersHashRequestsThatProveThemselves) {
-  namespace merkle = metainfo::merkle;
-  const std::uint64_t length = 5 * kPiece + 3 * kBlockSize + 1;
-  Rig rig(make_content(Format::v2, kPiece, {length}), true);
-  const PeerId peer = rig.accept(1, true);
-  const auto ask = [&](std::uint32_t base, std::uint32_t index, std::uint32_t run,
-                       std::uint32_t proof) {
-    Bytes out;
-    const wire::HashRef ref{*rig.content.metainfo->files[0].pieces_root, base, index, run, proof};
-    wire::append_hash_ref(out, MessageId::hash_request, ref);
-    rig.say(peer, out);
-  };
-  const unsigned top = merkle::height(length);
-  const unsigned piece_level = merkle::piece_level(kPiece);
-  ask(piece_level, 0, 8, 0);
-  ask(piece_level, 4, 2, merkle::proof_layers_to_root(piece_level, top));
-  ask(0, 20, 4, merkle::proof_layers_to_root(0, top));
-  ASSERT_THAT(rig.host.leaves_wanted, testing::ElementsAre(PieceIndex(5)));
-  rig.torrent.on_leaves(PieceIndex(5), rig.content.leaves(PieceIndex(5)), rig.now);
-  const auto answers = rig.host.got<wire::Hashes>(peer);
-  ASSERT_THAT(answers, SizeIs(3));
-  for (const auto& answer : answers)
-    EXPECT_TRUE(merkle::proves({answer.ref.base_layer, answer.ref.index, answer.ref.length,
-                                answer.ref.proof_layers},
-                               answer.hashes, top, answer.ref.pieces_root));
-  // Runs over several pieces, of no power of two, of nothing, or beyond the file.
-  ask(0, 0, 8, 0);
-  ask(0, 0, 3, 0);
-  ask(0, 0, 0, 0);
-  ask(0, 1U << 30, 4, 0);
-  ask(40, 0, 2, 0);
-  EXPECT_THAT(rig.host.got<wire::HashReject>(peer), SizeIs(5));
-  EXPECT_FALSE(rig.closed(peer));
-}
-
-TEST(Torrent, AFloodOfHashRequestsCostsBoundedMemoryAndWork) {
-  Rig rig(make_content(Format::v2, kBlockSize, {64 * kBlockSize}), true);
-  const PeerId peer = rig.accept(1, true);
-  const auto root = *rig.content.metainfo->files[0].pieces_root;
-  Bytes out;
-  for (int i = 0; i < 5000; ++i)
-    wire::append_hash_ref(out, MessageId::hash_request, {root, 0, 0, 64, 0});
-  rig.say(peer, out);
-  EXPECT_LT(rig.host.peers[peer].bytes, limits::kMaxUnsentAnswers + (600U << 10));
-  Rig deep(make_content(Format::v2, kPiece, {8 * kPiece}), true);
-  const PeerId asker = deep.accept(1, true);
-  Bytes leaves;
-  for (int i = 0; i < 5000; ++i)
-    wire::append_hash_ref(leaves, MessageId::hash_request,
-                          {*deep.content.metainfo->files[0].pieces_root, 0, 4, 4, 0});
-  deep.say(asker, leaves);
-  EXPECT_THAT(deep.host.leaves_wanted, SizeIs(1));
-  deep.torrent.on_leaves(PieceIndex(1), deep.content.leaves(PieceIndex(1)), deep.now);
-  EXPECT_THAT(deep.host.got<wire::Hashes>(asker), SizeIs(limits::kMaxPeerLeafRequests));
-  EXPECT_THAT(deep.host.got<wire::HashReject>(asker), SizeIs(5000 - limits::kMaxPeerLeafRequests));
-}
-
-TEST(Torrent, ABlockIsReadAsSoonAsItsLeafHashProvesIt) {
-  for (const Format format : {Format::v2, Format::hybrid}) {
-    Rig rig(make_content(format, kPiece, {3 * kPiece + 20'000}));
-    const PeerId peer = rig.seed_peer(1, true);
-    ASSERT_EQ(rig.host.peers[peer].handshake->info_hash,
-              *rig.content.metainfo->hashes.v2_truncated());
-    // The last piece: two blocks, the second short.
-    rig.torrent.add_read(ReadId(1), HandleId(1),
-                         rig.content.layout().spans(FileIndex(0), 3 * kPiece + 17'000, 100),
-                         rig.now);
-    const auto asked = rig.host.got<wire::HashRequest>(peer);
-    ASSERT_THAT(asked, SizeIs(1));
-    auto hashes = rig.content.leaves(PieceIndex(3));
-    hashes.resize(asked[0].ref.length);
-    Bytes out;
-    wire::append_hashes(out, asked[0].ref, hashes);
-    rig.say(peer, out);
-    EXPECT_FALSE(rig.closed(peer));
-    // Nothing is hashed as a whole, so only the leaf can vouch for it.
-    while (rig.host.ready.empty() && rig.serve(peer) > 0) {
-    }
-    EXPECT_THAT(rig.host.ready, testing::ElementsAre(ReadId(1)));
-    EXPECT_TRUE(rig.host.kept_blocks.contains({PieceIndex(3), 1}));
-  }
-}
-
-TEST(Torrent, WrongHashesAndWrongBlocksNameTheirSenderAtOnce) {
-  Rig rig(make_content(Format::v2, kPiece, {4 * kPiece}));
-  const auto read = rig.content.layout().spans(FileIndex(0), 0, 100);
-  const PeerId liar = rig.seed_peer(1, true);
-  rig.torrent.add_read(ReadId(1), HandleId(1), read, rig.now);
-  auto asked = rig.host.got<wire::HashRequest>(liar);
-  ASSERT_THAT(asked, SizeIs(1));
-  Bytes bad;
-  wire::append_hashes(bad, asked[0].ref, std::vector<Sha256Hash>(asked[0].ref.length));
-  rig.say(liar, bad);
-  EXPECT_TRUE(rig.closed(liar));
-
-  const PeerId second = rig.seed_peer(2, true);
-  asked = rig.host.got<wire::HashRequest>(second);
-  ASSERT_THAT(asked, SizeIs(1)) << "the next able peer is asked";
-  Bytes good;
-  wire::append_hashes(good, asked[0].ref, rig.content.leaves(PieceIndex(0)));
-  rig.say(second, good);
-  rig.serve(second, [](const BlockRef&, Bytes& data) { data[0] ^= 1; });
-  EXPECT_TRUE(rig.closed(second));
-  EXPECT_THAT(rig.host.ready, IsEmpty());
 }
 
 TEST(Torrent, AfterALossSeedsAreWantedAgain) {

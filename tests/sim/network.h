@@ -11,6 +11,7 @@
 
 #include "swarm/base/bytes.h"
 #include "swarm/base/endpoint.h"
+#include "swarm/base/strong_index.h"
 #include "tests/sim/timeline.h"
 
 namespace swarmfs::sim {
