@@ -35,6 +35,7 @@ Bytes& Torrent::to(Peer& peer) {
 }
 
 void Torrent::flush(TimePoint now) {
+  // Those that stall come last: what one of them gave back is better asked of another.
   if (std::exchange(refill_, false))
     for (const bool snubbed : {false, true})
       for (auto& [id, peer] : peers_)

@@ -198,12 +198,12 @@ class Torrent {
   void check_peer_timers(Peer& peer, TimePoint now);
   void dial_more(TimePoint now);
   void choke_round(TimePoint now);
-  void drop_second_connection(Peer& peer, TimePoint now);
 
   // torrent_peers.cc: connections and messages
   void greet(Peer& peer, const wire::Handshake* theirs);
   void introduce(Peer& peer, bool fast);
   void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
+  void drop_second_connection(Peer& peer, TimePoint now);
   bool on_handshake(Peer& peer, ByteView frame, TimePoint now);
   bool on_message(Peer& peer, ByteView frame, TimePoint now);
   /// Takes one costly message from what the peer is allowed; false if that is used up.
@@ -216,13 +216,13 @@ class Torrent {
   void disbelieve(Peer& peer, PieceIndex piece);
   void on_have(Peer& peer, PieceIndex piece, TimePoint now);
   void on_extended(Peer& peer, const wire::Extended& message, TimePoint now);
-  bool verifiable(PieceIndex piece) const;
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
 
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
+  bool verifiable(PieceIndex piece) const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   std::optional<wire::BlockRef> next_block(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
@@ -231,12 +231,12 @@ class Torrent {
   std::optional<wire::BlockRef> next_duplicate(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
                                            std::uint32_t end);
-  bool make_room();
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
   bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
   PartialPiece* partial(PieceIndex piece);
   PartialPiece* begin_piece(PieceIndex piece);
   bool room_for_new_piece() const;
+  bool make_room();
   void ask(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void on_block(Peer& peer, const wire::Piece& message, TimePoint now);
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
@@ -248,7 +248,6 @@ class Torrent {
   void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);
   void piece_done(PieceIndex piece, TimePoint now);
   void lose(PieceIndex piece, TimePoint now);
-
 
   // torrent_upload.cc
   void on_request(Peer& peer, const wire::BlockRef& block, TimePoint now);

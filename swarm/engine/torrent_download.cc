@@ -21,11 +21,11 @@ void Torrent::fill(Peer& peer, TimePoint now) {
     ask(peer, *block, now);
   }
 }
+
 /// A v2 manifest may lack a file's piece layer: then a right piece could not be told from a wrong one.
 bool Torrent::verifiable(PieceIndex piece) const {
   return metainfo_->has_v1() || metainfo_->piece_roots[piece.value].has_value();
 }
-
 
 bool Torrent::may_ask(const Peer& peer, PieceIndex piece) const {
   if (!peer.bits.test(piece) || !verifiable(piece)) return false;

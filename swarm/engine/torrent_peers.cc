@@ -94,6 +94,30 @@ bool Torrent::is_our_hash(const Sha1Hash& hash) const {
   return metainfo_->hashes.v1 == hash || metainfo_->hashes.v2_truncated() == hash;
 }
 
+void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now) {
+  peer.ready = true;
+  peer.fast = theirs.fast;
+  peer.extended = theirs.extended;
+  peer.client_id = theirs.peer_id;
+  drop_second_connection(peer, now);
+  if (peer.closing) return;
+  if (peer.dialled) {
+    peer.v2 = metainfo_->has_v2() && theirs.info_hash == metainfo_->hashes.v2_truncated();
+    book_.on_connected(peer.endpoint, now);
+    peer.booked = peer.endpoint;
+  }
+  if (!peer.introduced) introduce(peer, peer.fast);
+  if (!peer.extended) return;
+  wire::ExtensionHandshake mine;
+  mine.version = config_.client_name;
+  if (config_.listen_port != 0) mine.port = config_.listen_port;
+  mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
+  mine.upload_only = complete();
+  mine.yourip = peer.endpoint.address;
+  wire::append_extended(to(peer), wire::kExtensionHandshakeId, wire::encode(mine));
+  wake_at(now + limits::kKeepAlive);
+}
+
 /// Two peers that dial each other at once need one connection. Both ends must drop the same one:
 /// what the one with the smaller id dialled stays. A peer that dialled us again has lost the old
 /// connection. Only on one address, so that nobody can end another's connection with its id.
@@ -106,30 +130,6 @@ void Torrent::drop_second_connection(Peer& peer, TimePoint now) {
     const bool keep_new = other->dialled == peer.dialled || peer.dialled == keep_dialled;
     return drop(keep_new ? *other : peer, "connected already", CloseReason::duplicate, now);
   }
-}
-
-void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now) {
-  peer.ready = true;
-  peer.fast = theirs.fast;
-  peer.extended = theirs.extended;
-  peer.client_id = theirs.peer_id;
-  if (peer.dialled) {
-    peer.v2 = metainfo_->has_v2() && theirs.info_hash == metainfo_->hashes.v2_truncated();
-    book_.on_connected(peer.endpoint, now);
-    peer.booked = peer.endpoint;
-  }
-  drop_second_connection(peer, now);
-  if (peer.closing) return;
-  if (!peer.introduced) introduce(peer, peer.fast);
-  if (!peer.extended) return;
-  wire::ExtensionHandshake mine;
-  mine.version = config_.client_name;
-  if (config_.listen_port != 0) mine.port = config_.listen_port;
-  mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
-  mine.upload_only = complete();
-  mine.yourip = peer.endpoint.address;
-  wire::append_extended(to(peer), wire::kExtensionHandshakeId, wire::encode(mine));
-  wake_at(now + limits::kKeepAlive);
 }
 
 bool Torrent::on_handshake(Peer& peer, ByteView frame, TimePoint now) {

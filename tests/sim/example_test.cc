@@ -75,9 +75,9 @@ TEST_P(ExampleTest, TheRestGoesOnAfterTheSeederLeftAndServesANewPeer) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, ExampleTest,
                          testing::Values(Format::v1, Format::v2, Format::hybrid),
-                         [](const auto& info) {
-                           return info.param == Format::v1   ? "V1"
-                                  : info.param == Format::v2 ? "V2"
+                         [](const auto& instance) {
+                           return instance.param == Format::v1   ? "V1"
+                                  : instance.param == Format::v2 ? "V2"
                                                              : "Hybrid";
                          });
 

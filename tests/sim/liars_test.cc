@@ -270,7 +270,7 @@ TEST_P(LiarTest, WhoChokesAndUnchokesAllTheTimeDoesNotStopTheDownload) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LiarTest, testing::Values(Format::v1, Format::v2),
-                         [](const auto& info) { return info.param == Format::v1 ? "V1" : "V2"; });
+                         [](const auto& instance) { return instance.param == Format::v1 ? "V1" : "V2"; });
 
 TEST(Liars, WithLeafHashesOneBadBlockIsEnough) {
   for (const auto seed : seeds()) {

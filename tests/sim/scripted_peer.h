@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "swarm/engine/message_framer.h"
+#include "swarm/base/bitfield.h"
 #include "swarm/wire/peer_message.h"
 #include "tests/sim/world.h"
 
