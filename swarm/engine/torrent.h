@@ -311,7 +311,7 @@ class Torrent {
   /// While seeding: who gets the first copy of a piece, and when a block of it last went out.
   struct FirstCopy {
     PeerId to;
-    TimePoint progress;
+    TimePoint begun, progress;
   };
   std::map<PieceIndex, FirstCopy> first_copies_;
 

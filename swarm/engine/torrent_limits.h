@@ -60,5 +60,7 @@ inline constexpr unsigned kMaxPeerLeafRequests = 8;
 inline constexpr std::size_t kMaxSuggested = 16;
 /// How long a seed keeps others waiting for a piece whose first copy makes no progress, or is done.
 inline constexpr Duration kFirstCopyPatience = 400ms;
+/// And how long at most, so that a peer that takes its time on purpose holds nobody up.
+inline constexpr Duration kFirstCopyLongest = 30s;
 
 }  // namespace swarmfs::engine::limits

@@ -86,7 +86,8 @@ void Torrent::on_cancel(Peer& peer, const wire::BlockRef& block) {
 bool Torrent::first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const {
   const auto it = first_copies_.find(piece);
   return it != first_copies_.end() && it->second.to != peer.id &&
-         now - it->second.progress < limits::kFirstCopyPatience && !peer.reading.contains(piece);
+         now - it->second.progress < limits::kFirstCopyPatience &&
+         now - it->second.begun < limits::kFirstCopyLongest && !peer.reading.contains(piece);
 }
 
 /// What a seed sends next: the piece it has begun for this peer, and then the one it has sent least
@@ -110,7 +111,7 @@ std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint 
     return least;
   }
   peer.sending_piece = least->piece;
-  if (sent_per_piece_[least->piece.value] == 0) first_copies_[least->piece] = {peer.id, now};
+  if (sent_per_piece_[least->piece.value] == 0) first_copies_[least->piece] = {peer.id, now, now};
   return least;
 }
 

@@ -66,7 +66,8 @@ class Session {
   void identify(std::shared_ptr<Incoming> incoming);
 
   boost::asio::io_context& io_;
-  boost::asio::thread_pool pool_{2};
+  boost::asio::thread_pool pool_{2};  ///< hashing
+  boost::asio::thread_pool disk_{1};  ///< writing and reading what is not cached
   SessionConfig config_;
   std::shared_ptr<spdlog::logger> logger_;
   TrackerClient tracker_client_;

@@ -27,10 +27,12 @@ static Bitfield stored_pieces(const TorrentSetup& setup) {
   return have;
 }
 
-TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool, TorrentSetup setup,
+TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool,
+                             asio::thread_pool& disk, TorrentSetup setup,
                              std::shared_ptr<spdlog::logger> logger)
     : io_(io),
       pool_(pool),
+      disk_(disk),
       setup_(std::move(setup)),
       logger_(std::move(logger)),
       torrent_(std::make_unique<engine::Torrent>(
@@ -90,8 +92,8 @@ void TorrentDriver::engine_event(Event&& event) {
 }
 
 template <class Work, class Then>
-void TorrentDriver::on_pool(Work work, Then then) {
-  asio::post(pool_, [weak = weak_from_this(), &io = io_, work = std::move(work),
+void TorrentDriver::on_pool(asio::thread_pool& pool, Work work, Then then) {
+  asio::post(pool, [weak = weak_from_this(), &io = io_, work = std::move(work),
                      then = std::move(then)]() mutable {
     auto result = work();
     asio::post(io, [weak, then = std::move(then), result = std::move(result)]() mutable {
@@ -119,7 +121,7 @@ void TorrentDriver::arm_timer() {
 }
 
 void TorrentDriver::check_room() {
-  on_pool([store = setup_.store] { return store->room_for_backfill(); },
+  on_pool(disk_, [store = setup_.store] { return store->room_for_backfill(); },
           [](TorrentDriver& self, bool room) {
             self.engine_event([&] { self.torrent_->set_room_for_backfill(room, now()); });
             self.room_timer_.expires_after(self.torrent_->complete() ? kIdleRoomCheck : kRoomCheck);
@@ -244,7 +246,7 @@ void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
       buffer->data(), std::min(block.length, metainfo().layout.piece_size(block.piece) - block.begin));
   if (setup_.store->try_read(block.piece, block.begin, content))
     return connection->fill_block(slot, buffer, ByteView(*buffer));
-  on_pool([store = setup_.store, block, content] {
+  on_pool(disk_, [store = setup_.store, block, content] {
             return store->read(block.piece, block.begin, content).has_value();
           },
           [connection, slot, buffer](TorrentDriver&, bool ok) {
@@ -256,7 +258,7 @@ void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
 // --- content
 
 void TorrentDriver::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
-  on_pool([metainfo = setup_.metainfo, piece, blocks = std::move(blocks)] {
+  on_pool(pool_, [metainfo = setup_.metainfo, piece, blocks = std::move(blocks)] {
             std::vector<ByteView> views;
             views.reserve(blocks.size());
             for (const BlockPtr& block : blocks) views.push_back(block->view());
@@ -275,7 +277,7 @@ void TorrentDriver::keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
   for (std::uint32_t b = 0; b < blocks.size(); ++b) setup_.keep->put(piece, b, blocks[b]);
   const std::uint64_t bytes = metainfo().layout.piece_size(piece);
   unwritten_ += bytes;
-  on_pool([store = setup_.store, piece, blocks = std::move(blocks)] {
+  on_pool(disk_, [store = setup_.store, piece, blocks = std::move(blocks)] {
             return store->write_piece(piece, blocks);
           },
           [piece, bytes](TorrentDriver& self, Result<> stored) {
@@ -294,7 +296,7 @@ void TorrentDriver::forget_piece(PieceIndex piece) { setup_.keep->release(piece)
 static constexpr std::uint32_t kLeafRead = 1 << 20;
 
 void TorrentDriver::load_leaves(PieceIndex piece) {
-  on_pool([metainfo = setup_.metainfo, store = setup_.store, piece] {
+  on_pool(pool_, [metainfo = setup_.metainfo, store = setup_.store, piece] {
             const Layout& layout = metainfo->layout;
             // A hybrid's piece may end in pad bytes, which are no leaf of the file.
             const std::uint32_t size =

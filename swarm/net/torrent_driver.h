@@ -37,7 +37,9 @@ class TorrentDriver final : public engine::TorrentHost,
   /// Bytes of verified pieces not on disk yet, above which no more are received.
   static constexpr std::uint64_t kMaxUnwritten = 32 << 20;
 
-  TorrentDriver(boost::asio::io_context& io, boost::asio::thread_pool& pool, TorrentSetup setup,
+  /// Hashing runs on `pool`, writing on `disk`: a disk that hangs must not stop verification.
+  TorrentDriver(boost::asio::io_context& io, boost::asio::thread_pool& pool,
+                boost::asio::thread_pool& disk, TorrentSetup setup,
                 std::shared_ptr<spdlog::logger> logger);
   ~TorrentDriver() override;
   void start();
@@ -90,9 +92,9 @@ class TorrentDriver final : public engine::TorrentHost,
  private:
   template <class Event>
   void engine_event(Event&& event);
-  /// Runs `work` on the pool and `then(result)` back on the io thread.
+  /// Runs `work` on a pool and `then(result)` back on the io thread.
   template <class Work, class Then>
-  void on_pool(Work work, Then then);
+  void on_pool(boost::asio::thread_pool& pool, Work work, Then then);
   void arm_timer();
   void connected(boost::asio::ip::tcp::socket socket, const Endpoint& endpoint,
                  std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
@@ -103,6 +105,7 @@ class TorrentDriver final : public engine::TorrentHost,
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool& pool_;
+  boost::asio::thread_pool& disk_;
   TorrentSetup setup_;
   std::shared_ptr<spdlog::logger> logger_;
   std::unique_ptr<engine::Torrent> torrent_;
