@@ -248,10 +248,14 @@ TEST(FuseHang, StopEndsThoughAProcessKeepsAFileOpen) {
   WaitingMount m;
   const int fd = ::open(m.b.c_str(), O_RDONLY);
   ASSERT_GE(fd, 0);
+  char first = 0;
+  EXPECT_EQ(::pread(fd, &first, 1, 0), 1);
+  EXPECT_EQ(m.source->open_handles(), 1U);
   m.session->stop();
   m.session.reset();
+  EXPECT_EQ(m.source->open_handles(), 0U);  // though no RELEASE came
   char byte = 0;
-  EXPECT_EQ(::pread(fd, &byte, 1, 0), -1);
+  EXPECT_EQ(::pread(fd, &byte, 1, 2 * kMiB), -1);
   EXPECT_EQ(errno, ENOTCONN);
   ::close(fd);
 }
