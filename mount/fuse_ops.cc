@@ -21,7 +21,7 @@ constexpr double kForever = 86400;
 constexpr double kWhileArriving = 1;
 constexpr unsigned kBlockUnit = 4096;
 
-using FilePtr = std::shared_ptr<OpenFile>;
+using FilePtr = OpenFiles::FilePtr;
 
 FuseBridge& bridge(fuse_req_t req) { return *static_cast<FuseBridge*>(fuse_req_userdata(req)); }
 
@@ -182,12 +182,12 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       fuse_reply_err(req, EISDIR);
       return;
     }
-    auto file = std::make_unique<FilePtr>(
-        std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
+    FilePtr* const file =
+        b.files.add(std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
     // Content never changes; without this a second open() would wait for the READs of the first.
     fi->keep_cache = 1;
-    fi->fh = reinterpret_cast<std::uintptr_t>(file.get());
-    if (fuse_reply_open(req, fi) == 0) static_cast<void>(file.release());  // until release()
+    fi->fh = reinterpret_cast<std::uintptr_t>(file);
+    if (fuse_reply_open(req, fi) != 0) b.files.remove(file);  // nobody waits for it any more
   });
 }
 
@@ -214,9 +214,9 @@ void flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-  const std::unique_ptr<FilePtr> file(&file_of(fi));
+  auto& files = bridge(req).files;
   fuse_reply_err(req, 0);
-  (*file)->close();
+  files.remove(&file_of(fi));
 }
 
 void statfs(fuse_req_t req, fuse_ino_t) {

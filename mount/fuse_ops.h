@@ -7,6 +7,7 @@
 #include "fs/tree.h"
 #include "mount/fuse_reads.h"
 #include "mount/libfuse.h"
+#include "mount/open_file.h"
 
 namespace swarmfs::mount {
 
@@ -16,6 +17,7 @@ struct FuseBridge {
   FuseReads reads;
   std::uint32_t max_read;
   std::atomic<std::uint64_t> next_handle{0};
+  OpenFiles files;
 };
 
 const fuse_lowlevel_ops& fuse_operations();

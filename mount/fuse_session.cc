@@ -1,5 +1,6 @@
 #include "mount/fuse_session.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -84,12 +85,13 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree, FuseReads(o.expire_after), o.max_read} {}
+      : options(o), bridge{tree, FuseReads(o.expire_after), o.max_read, {}, {}} {}
 
   Result<> open(const std::string& path);
   void serve();
   bool wait_ended(std::optional<Duration> at_most);
   void end_threads();
+  void destroy();
 
   FuseOptions options;
   std::string mountpoint;
@@ -156,6 +158,14 @@ void FuseSession::Impl::end_threads() {
   threads.clear();
 }
 
+void FuseSession::Impl::destroy() {
+  // libfuse unmounts by path, which may be another's by now; of a connection that is dead it only
+  // frees what it holds.
+  pollfd device{fuse_session_fd(session), 0, 0};
+  if (::poll(&device, 1, 0) == 1 && (device.revents & POLLERR) != 0) fuse_session_unmount(session);
+  fuse_session_destroy(session);
+}
+
 FuseSession::FuseSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::string& mountpoint,
@@ -177,7 +187,7 @@ FuseSession::~FuseSession() {
     static_cast<void>(impl_.release());
     return;
   }
-  fuse_session_destroy(impl_->session);
+  impl_->destroy();
 }
 
 void FuseSession::start() {

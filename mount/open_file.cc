@@ -53,4 +53,23 @@ void OpenFile::tell(const std::vector<fs::WindowChange>& changes) {
   }
 }
 
+OpenFiles::~OpenFiles() {
+  for (const auto& [address, file] : files_) (*file)->close();
+}
+
+OpenFiles::FilePtr* OpenFiles::add(FilePtr file) {
+  auto owned = std::make_unique<FilePtr>(std::move(file));
+  FilePtr* const address = owned.get();
+  const std::lock_guard lock(mutex_);
+  files_.emplace(address, std::move(owned));
+  return address;
+}
+
+void OpenFiles::remove(FilePtr* file) {
+  std::unique_lock lock(mutex_);
+  const auto node = files_.extract(file);
+  lock.unlock();
+  if (!node.empty()) (*node.mapped())->close();
+}
+
 }  // namespace swarmfs::mount

@@ -4,8 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <unordered_map>
+#include <vector>
 
 #include "fs/read_window.h"
 #include "fs/tree.h"
@@ -51,6 +54,28 @@ class OpenFile {
   bool timer_runs_ = false;
   fs::ReadWindow window_;
   std::map<std::uint32_t, HandleId> handles_;
+};
+
+/// Every open file, so that those whose RELEASE never comes, because the mount ended first, are
+/// closed all the same. Thread-safe.
+class OpenFiles {
+ public:
+  using FilePtr = std::shared_ptr<OpenFile>;
+
+  OpenFiles() = default;
+  /// Closes what is still open. No request may be in progress.
+  ~OpenFiles();
+  OpenFiles(const OpenFiles&) = delete;
+  OpenFiles& operator=(const OpenFiles&) = delete;
+
+  /// The address, which the kernel keeps as the file's handle, stays valid until remove().
+  FilePtr* add(FilePtr file);
+  /// Closes the file at its source.
+  void remove(FilePtr* file);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<FilePtr*, std::unique_ptr<FilePtr>> files_;
 };
 
 }  // namespace swarmfs::mount

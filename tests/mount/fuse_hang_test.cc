@@ -214,10 +214,11 @@ TEST(FuseHang, UnmountWithTwoHundredWaitingReadsEndsAllOfThem) {
   const auto start = std::chrono::steady_clock::now();
   m.session->stop();
   m.session->wait();
-  // Within two seconds on an idle machine; that it is bounded at all is what must hold.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(20));
+  // Under two seconds on an idle machine; what must hold is that it is bounded, and by far less
+  // than any read's own timeout.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(60));
   for (auto& reader : readers) {
-    const int code = reader->exit_code(seconds(20));
+    const int code = reader->exit_code(seconds(60));
     EXPECT_TRUE(code == ENOTCONN || code == EINTR || code == ECONNABORTED) << code;
   }
   EXPECT_EQ(m.source->parked(), 0U);
@@ -247,10 +248,14 @@ TEST(FuseHang, StopEndsThoughAProcessKeepsAFileOpen) {
   WaitingMount m;
   const int fd = ::open(m.b.c_str(), O_RDONLY);
   ASSERT_GE(fd, 0);
+  char first = 0;
+  EXPECT_EQ(::pread(fd, &first, 1, 0), 1);
+  EXPECT_EQ(m.source->open_handles(), 1U);
   m.session->stop();
   m.session.reset();
+  EXPECT_EQ(m.source->open_handles(), 0U);  // though no RELEASE came
   char byte = 0;
-  EXPECT_EQ(::pread(fd, &byte, 1, 0), -1);
+  EXPECT_EQ(::pread(fd, &byte, 1, 2 * kMiB), -1);
   EXPECT_EQ(errno, ENOTCONN);
   ::close(fd);
 }
