@@ -44,10 +44,11 @@ class WorkedExample(rig.NetCase):
 
         # Headers, handshakes and acknowledgements are in what the link counts: 6 % is ample.
         copies = seeder.host.sent() / SIZE / 1.06
-        self.assertGreaterEqual(copies, 0.95)
-        self.assertLessEqual(copies, 1.4, f"the seeder sent {copies:.2f} copies of the file")
-        for name, peer in peers.items():
-            self.assertGreater(peer.host.sent(), PIECE // 2, f"{name} passed nothing on")
+        self.assertGreaterEqual(copies, 0.9)
+        self.assertLessEqual(copies, 1.3, f"the seeder sent {copies:.2f} copies of the file")
+        # Three copies were needed; what the seeder did not send came from A, B and C.
+        passed_on = sum(peer.host.sent() for peer in peers.values()) / SIZE
+        self.assertGreater(passed_on, 1.6, "the peers passed too little on")
 
         self.assertEqual(seeder.proc.stop(), 0)
         last = clients.SUBJECT(self.net.host("D"))
