@@ -139,6 +139,7 @@ class Torrent {
     bool dialled;
     bool ready = false;       ///< their handshake has come
     bool introduced = false;  ///< our bitfield has gone
+    bool heard = false;       ///< a message came after its handshake
     bool v2 = false;     ///< BEP 52 messages may flow
     bool fast = false;
     bool extended = false;

@@ -161,6 +161,7 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
 }
 
 bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
+  peer.heard = true;
   const auto parsed = wire::parse_message(frame);
   if (!parsed) {
     drop(peer, parsed.error().message, CloseReason::misbehaved, now);
@@ -334,10 +335,12 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   release_all(peer);
   for (auto& [piece, requests] : leaf_requests_)
     std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
-  // A dial that never got its handshake is the book's to judge as well, but not before a second
-  // try with the handshake alone.
-  if (peer.dialled && !peer.ready && kind == CloseReason::lost && peer.introduced &&
-      shy_.size() < config_.peer_book.max_peers && shy_.insert(peer.endpoint).second) {
+  // Who hung up on all that came with our handshake is greeted with the handshake alone next time:
+  // at once if it never answered, else when the book says.
+  const bool shy = peer.dialled && !peer.heard && kind == CloseReason::lost && peer.introduced &&
+                   shy_.size() < config_.peer_book.max_peers &&
+                   shy_.insert(peer.endpoint).second;
+  if (shy && !peer.ready) {
     half_open_.insert(peer.endpoint);
     host_.dial(peer.endpoint);
   } else if (peer.dialled) {
