@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "swarm/base/bytes.h"
+#include "swarm/base/fd.h"
 #include "swarm/base/result.h"
 
 namespace swarmfs::cache {
@@ -48,6 +49,8 @@ class DiskFile {
   virtual Result<std::uint64_t> size() = 0;
   /// False if part of the range was certainly never written.
   virtual bool has_data(std::uint64_t offset, std::uint64_t length) = 0;
+  /// Another descriptor of it, for the kernel to read; invalid if there is none to be had.
+  virtual Fd duplicate() const { return Fd(); }
 };
 
 /// Held until destroyed.

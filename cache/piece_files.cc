@@ -114,6 +114,14 @@ bool PieceFiles::read_cached(PieceIndex piece, std::uint32_t begin, MutableByteV
   return true;
 }
 
+Fd PieceFiles::duplicate(FileIndex file) {
+  const auto opened = open(file, false);
+  if (!opened) return Fd();
+  const auto size = (*opened)->size();
+  if (!size || *size != layout_.files()[file.value].length) return Fd();
+  return (*opened)->duplicate();
+}
+
 bool PieceFiles::has_data(PieceIndex piece) {
   for (const Layout::Slice& slice : layout_.slices(piece, 0, layout_.piece_size(piece))) {
     if (slice.pad) continue;

@@ -58,6 +58,10 @@ class PieceFiles {
   /// As read(), but false where the disk would have to be waited for.
   bool read_cached(PieceIndex piece, std::uint32_t begin, MutableByteView out);
 
+  /// A descriptor of the file on disk that stands for a whole file of the torrent; invalid if it
+  /// cannot be had or is not of the right length.
+  Fd duplicate(FileIndex file);
+
   /// False if the piece was certainly never written in full.
   bool has_data(PieceIndex piece);
 

@@ -23,21 +23,6 @@ Error error_here(std::string_view what, const fs::path& path) {
   return Error::from_errno(errno, std::string(what) + " " + path.string());
 }
 
-/// Owns a file descriptor.
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&&) = delete;
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 class PosixFile final : public DiskFile {
  public:
   PosixFile(Fd fd, fs::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -104,6 +89,8 @@ class PosixFile final : public DiskFile {
     if (::fstat(fd_.get(), &info) != 0) return error_here("cannot look at", path_);
     return static_cast<std::uint64_t>(info.st_size);
   }
+
+  Fd duplicate() const override { return Fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)); }
 
   bool has_data(std::uint64_t offset, std::uint64_t length) override {
     // The position that lseek moves is never used: every read and write names its own.

@@ -219,6 +219,15 @@ std::uint64_t Store::bytes_here(FileIndex file) const {
   return bytes;
 }
 
+Fd Store::open_verified(FileIndex file) {
+  const LayoutFile& f = options_.layout.files()[file.value];
+  if (f.pad || f.length == 0) return Fd();
+  const auto pieces = options_.layout.pieces_of(file);
+  for (PieceIndex p = pieces.first; p < pieces.end; ++p)
+    if (states_.see(p).state() != PieceState::kept) return Fd();
+  return files_.duplicate(file);
+}
+
 Result<> Store::read(PieceIndex piece, std::uint32_t begin, MutableByteView out) {
   if (piece.value >= states_.count() ||
       begin + std::uint64_t{out.size()} > options_.layout.piece_size(piece))

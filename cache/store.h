@@ -98,6 +98,10 @@ class Store final : public PieceStore {
   /// Hashes what lies on disk unrecorded, keeps what matches and returns how many pieces did.
   std::size_t find_unrecorded();
 
+  /// A descriptor of the disk's file if every byte of it was verified in this run and is synced,
+  /// so that it may be read without the store; else invalid.
+  Fd open_verified(FileIndex file);
+
   /// Bytes of a file that has() covers.
   std::uint64_t bytes_here(FileIndex file) const;
   const StoreFound& found() const { return found_; }

@@ -170,6 +170,11 @@ void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
   list(req, ino, size, offset, true);
 }
 
+void forget_handle(FuseBridge& b, FilePtr* file) {
+  b.passthrough.remove_handle((*file)->ino());
+  b.files.remove(file);
+}
+
 void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   guarded(req, [&] {
     if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
@@ -182,12 +187,20 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       fuse_reply_err(req, EISDIR);
       return;
     }
+    const auto backing =
+        b.passthrough.add_handle(ino, [&] { return target->source->open_verified(target->index); });
     FilePtr* const file =
         b.files.add(std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
-    // Content never changes; without this a second open() would wait for the READs of the first.
-    fi->keep_cache = 1;
     fi->fh = reinterpret_cast<std::uintptr_t>(file);
-    if (fuse_reply_open(req, fi) != 0) b.files.remove(file);  // nobody waits for it any more
+    int sent = 0;
+    if (backing) {
+      sent = Passthrough::reply_open(req, fi->fh, *backing);
+    } else {
+      // Content never changes; without this a second open() would wait for the READs of the first.
+      fi->keep_cache = 1;
+      sent = fuse_reply_open(req, fi);
+    }
+    if (sent != 0) forget_handle(b, file);  // nobody waits for it any more
   });
 }
 
@@ -214,9 +227,11 @@ void flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-  auto& files = bridge(req).files;
+  auto& b = bridge(req);
+  // First the count: once the answer is out, the next open() may come.
+  FilePtr* const file = &file_of(fi);
+  forget_handle(b, file);
   fuse_reply_err(req, 0);
-  files.remove(&file_of(fi));
 }
 
 void statfs(fuse_req_t req, fuse_ino_t) {

@@ -8,6 +8,7 @@
 #include "mount/fuse_reads.h"
 #include "mount/libfuse.h"
 #include "mount/open_file.h"
+#include "mount/passthrough.h"
 
 namespace swarmfs::mount {
 
@@ -18,6 +19,7 @@ struct FuseBridge {
   std::uint32_t max_read;
   std::atomic<std::uint64_t> next_handle{0};
   OpenFiles files;
+  Passthrough passthrough;
 };
 
 const fuse_lowlevel_ops& fuse_operations();

@@ -85,7 +85,7 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree, FuseReads(o.expire_after), o.max_read, {}, {}} {}
+      : options(o), bridge{tree, FuseReads(o.expire_after), o.max_read, {}, {}, {}} {}
 
   Result<> open(const std::string& path);
   void serve();
@@ -120,6 +120,7 @@ Result<> FuseSession::Impl::open(const std::string& path) {
   if (fuse_session_mount(session, path.c_str()) != 0) return mount_error(path, said.finish());
   mountpoint = path;
   if (const auto entry = mount_on(path)) connection = entry->connection;
+  if (options.passthrough) bridge.passthrough.attach(session);
   return {};
 }
 
@@ -129,6 +130,8 @@ void FuseSession::Impl::serve() {
     const int received = fuse_session_receive_buf(session, &buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received <= 0) break;  // 0: unmounted or aborted
+    bridge.passthrough.see_request(
+        ByteView(static_cast<const std::uint8_t*>(buffer.mem), static_cast<std::size_t>(received)));
     fuse_session_process_buf(session, &buffer);
   }
   std::free(buffer.mem);
@@ -219,7 +222,11 @@ void FuseSession::stop() {
 
 const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }
 
-FuseStats FuseSession::stats() const { return impl_->bridge.reads.stats(); }
+FuseStats FuseSession::stats() const {
+  FuseStats stats = impl_->bridge.reads.stats();
+  stats.passed = impl_->bridge.passthrough.opened();
+  return stats;
+}
 
 std::uint64_t FuseSession::waiting(const ContentSource& source) const {
   return impl_->bridge.reads.waiting(&source);

@@ -19,6 +19,9 @@ struct FuseOptions {
   bool allow_other = false;           ///< other users may look too
   std::uint32_t max_read = 128 << 10;  ///< bytes the kernel asks at once: a multiple of 4096
   unsigned threads = 4;
+  /// Let the kernel read complete, verified files from the disk itself, where it and our
+  /// privileges allow that.
+  bool passthrough = true;
   /// How long a READ made for read-ahead may stay unanswered before its waiters may be interrupted.
   Duration expire_after = std::chrono::milliseconds(300);
 };

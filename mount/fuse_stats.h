@@ -18,6 +18,7 @@ struct FuseStats {
   std::uint64_t interrupted = 0;  ///< ended by a signal
   std::uint64_t expired = 0;      ///< given back to the kernel to be asked again
   std::uint64_t waiting = 0;      ///< parked now
+  std::uint64_t passed = 0;       ///< files opened for the kernel to read from disk itself
   /// latency[i]: reads answered within 2^i microseconds but not 2^(i-1).
   std::array<std::uint64_t, 32> latency{};
 };

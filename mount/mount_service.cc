@@ -119,6 +119,7 @@ nlohmann::json MountService::status() {
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},
           {"read_errors", fuse.errors},
+          {"passthrough_opens", fuse.passed},
           {"torrents", std::move(torrents)}};
 }
 

@@ -39,6 +39,7 @@ class TorrentContent final : public ContentSource,
   void set_window(HandleId handle, FileIndex file, std::uint64_t begin,
                   std::uint64_t end) override;
   void close(HandleId handle) override;
+  Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
   std::uint64_t bytes_here(FileIndex file) const override;
   std::string piece_map(FileIndex file) const override;
 

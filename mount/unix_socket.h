@@ -10,31 +10,12 @@
 #include <cstring>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "swarm/base/clock.h"
+#include "swarm/base/fd.h"
 #include "swarm/base/result.h"
 
 namespace swarmfs::mount {
-
-/// Owns a file descriptor.
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 /// Nothing fits if the path is longer than the system allows.
 inline bool to_address(const std::string& path, sockaddr_un& address) {

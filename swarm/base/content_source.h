@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "swarm/base/bytes.h"
+#include "swarm/base/fd.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
 
@@ -49,6 +50,10 @@ class ContentSource {
                           std::uint64_t end) = 0;
   /// The handle is gone: its reads are cancelled and its window is dropped.
   virtual void close(HandleId handle) = 0;
+
+  /// A descriptor of a local file that is this one, every byte of it verified in this run, so that
+  /// it can be read without asking here; invalid if there is none. May wait for the local disk.
+  virtual Fd open_verified(FileIndex) { return Fd(); }
 
   /// Verified bytes of a file that are here now.
   virtual std::uint64_t bytes_here(FileIndex file) const = 0;

@@ -49,6 +49,42 @@ std::size_t open_descriptors() {
   return count;
 }
 
+TEST(StoreOnDisk, OpensAFileForOthersOnceAllOfItIsVerifiedAndSynced) {
+  const TempFolder folder;
+  const TestTorrent torrent(4 * kBlockSize, {100000, 100000, 0});
+  const FileIndex first(0), second(1), empty(2);
+  const auto whole = torrent.layout.pieces_of(first);
+  {
+    auto options = options_for(torrent, folder.path());
+    options.background_flush = false;
+    auto store = Store::open(std::move(options), torrent.verify());
+    ASSERT_TRUE(store);
+    for (PieceIndex p = whole.first; p < whole.end; ++p) {
+      EXPECT_FALSE((*store)->open_verified(first).valid());
+      ASSERT_TRUE((*store)->write_piece(p, torrent.blocks(p.value)));
+    }
+    EXPECT_FALSE((*store)->open_verified(first).valid()) << "not synced yet";
+    ASSERT_TRUE((*store)->flush());
+    const Fd opened = (*store)->open_verified(first);
+    ASSERT_TRUE(opened.valid());
+    Bytes bytes(100001);
+    ASSERT_EQ(::pread(opened.get(), bytes.data(), bytes.size(), 0), 100000);
+    for (const Layout::Span& span : torrent.layout.spans(first, 0, 100000)) {
+      const auto part = torrent.part(span.piece.value, span.begin, span.length);
+      const auto at = std::uint64_t{span.piece.value} * 4 * kBlockSize + span.begin;
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), bytes.begin() + static_cast<long>(at)));
+    }
+    EXPECT_FALSE((*store)->open_verified(second).valid());
+    EXPECT_FALSE((*store)->open_verified(empty).valid());
+  }
+  // What an earlier run left must be verified again first.
+  auto store = Store::open(options_for(torrent, folder.path()), torrent.verify());
+  ASSERT_TRUE(store);
+  EXPECT_FALSE((*store)->open_verified(first).valid());
+  serve_all(**store, torrent);
+  EXPECT_TRUE((*store)->open_verified(first).valid());
+}
+
 TEST(StoreOnDisk, AgreesWithAModelOverManyRuns) {
   const TempFolder folder;
   const TestTorrent torrent(4 * kBlockSize, {300000, 1, -5000, 100, 900000, 0, 65536, 77777});
