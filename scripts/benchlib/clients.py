@@ -16,6 +16,7 @@ from . import process, swarm as swarm_module
 HERE = pathlib.Path(__file__).resolve().parent
 RANDOM_READS = 40
 STEP_SECONDS = 180
+SETTLE_SECONDS = 5  # between the end of a download and the warm reads: what is written is synced
 
 
 class Failed(Exception):
@@ -112,6 +113,7 @@ class Mount:
         client = start()
         got = reader.result(client)
         cpu = client.cpu()
+        time.sleep(SETTLE_SECONDS)
         warm = read("warm").result(client)
         return {"cold_s": got["end"] - got["begin"], "all_s": got["end"] - client.began,
                 "cpu_s": cpu, "peak_anonymous": client.peak_anonymous, "warm_s": warm["seconds"]}
