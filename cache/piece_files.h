@@ -24,7 +24,8 @@ namespace swarmfs::cache {
 /// Names the file of each FileIndex.
 struct Place {
   fs::path root;
-  /// Relative to root, parallel to Layout::files(), empty for pads. None at all: numbered files.
+  /// Relative to root, parallel to Layout::files(), empty for pads and for what the caller makes.
+  /// None at all: numbered files.
   std::vector<fs::path> files;
   bool read_only = false;
 

@@ -18,6 +18,7 @@ namespace swarmfs::mount {
 namespace {
 
 using namespace std::chrono_literals;
+namespace stdfs = std::filesystem;
 
 struct GetOptions {
   std::string manifest;
@@ -30,15 +31,17 @@ struct GetOptions {
 
 /// A store over the tree below the folder; what lies there already is hashed and kept.
 Result<std::unique_ptr<cache::Store>> open_tree(
-    const std::shared_ptr<const metainfo::Metainfo>& metainfo, const std::filesystem::path& folder,
+    const std::shared_ptr<const metainfo::Metainfo>& metainfo, const stdfs::path& folder,
     bool quiet) {
-  const std::filesystem::path base = folder / metainfo->name;
+  const stdfs::path base = folder / metainfo->name;
   cache::StoreOptions options;
   options.layout = metainfo->layout;
   options.place.root = folder;
   options.place.files = metainfo::content_paths(*metainfo, metainfo->name);
+  for (std::size_t i = 0; i < metainfo->files.size(); ++i)
+    if (!metainfo->files[i].symlink.empty()) options.place.files[i].clear();  // see make_links
   std::error_code ignored;
-  const bool resumes = std::filesystem::exists(base, ignored);
+  const bool resumes = stdfs::exists(base, ignored);
   std::vector<bool> here(metainfo->layout.piece_count());
   if (resumes) {
     ProgressLine line("checking", !quiet);
@@ -54,7 +57,7 @@ Result<std::unique_ptr<cache::Store>> open_tree(
   std::uint64_t missing = 0;
   for (std::uint32_t i = 0; i < here.size(); ++i)
     if (!here[i]) missing += metainfo->layout.piece_size(PieceIndex(i));
-  const auto space = std::filesystem::space(folder, ignored);
+  const auto space = stdfs::space(folder, ignored);
   if (!ignored && space.available < missing)
     return fail(ErrorKind::no_space, folder.string() + ": " + human_size(missing) +
                                          " are missing and " + human_size(space.available) +
@@ -64,21 +67,26 @@ Result<std::unique_ptr<cache::Store>> open_tree(
   return store;
 }
 
-/// Symbolic links are in no piece: they are made at the end, as the manifest says.
-Result<> make_links(const metainfo::Metainfo& metainfo, const std::filesystem::path& base) {
+/// Symbolic links are in no piece: they are made at the end, as the manifest says. What is in the
+/// place of one is the user's, and stays.
+Result<> make_links(const metainfo::Metainfo& metainfo, const stdfs::path& base) {
   const auto paths = metainfo::content_paths(metainfo, base);
   for (std::size_t i = 0; i < metainfo.files.size(); ++i) {
     const metainfo::File& file = metainfo.files[i];
     std::error_code ec;
     if (!file.symlink.empty()) {
-      if (std::filesystem::is_symlink(paths[i], ec)) continue;
-      std::filesystem::remove(paths[i], ec);
-      std::filesystem::create_symlink(metainfo::link_text(file), paths[i], ec);
+      const std::string target = metainfo::link_text(file);
+      if (stdfs::read_symlink(paths[i], ec) == target) continue;
+      stdfs::create_directories(paths[i].parent_path(), ec);
+      stdfs::create_symlink(target, paths[i], ec);
+      if (ec == std::errc::file_exists)
+        return fail(ErrorKind::exists, paths[i].string() + " is in the way of a symbolic link to " +
+                                           target + ": move it and run it again");
       if (ec) return Error::from_errno(ec.value(), paths[i].string());
     } else if (file.executable && !file.pad) {
-      namespace fs = std::filesystem;
-      fs::permissions(paths[i], fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec,
-                      fs::perm_options::add, ec);
+      stdfs::permissions(
+          paths[i], stdfs::perms::owner_exec | stdfs::perms::group_exec | stdfs::perms::others_exec,
+          stdfs::perm_options::add, ec);
     }
   }
   return {};
@@ -114,15 +122,13 @@ class Watch {
     if (stats.downloaded != last_downloaded_ || torrent.complete()) {
       last_downloaded_ = stats.downloaded;
       progress_at_ = now;
-    } else if (options_.timeout_s > 0 && now - progress_at_ > std::chrono::seconds(options_.timeout_s)) {
-      gave_up_ = true;
-      error_ = fail(ErrorKind::timed_out,
-                    stats.peers == 0
-                        ? "found no peer in " + std::to_string(options_.timeout_s) +
-                              " s; check the tracker, or name a peer with --peer"
-                        : "nothing arrived for " + std::to_string(options_.timeout_s) + " s");
-      line_.clear();
-      return node_.stop();
+    } else if (options_.timeout_s > 0 &&
+               now - progress_at_ > std::chrono::seconds(options_.timeout_s)) {
+      return fail_with(fail(
+          ErrorKind::timed_out,
+          stats.peers == 0 ? "found no peer in " + std::to_string(options_.timeout_s) +
+                                 " s; check the tracker, or name a peer with --peer"
+                           : "nothing arrived for " + std::to_string(options_.timeout_s) + " s"));
     }
     if (stats.disk_full) return fail_disk();
     timer_.expires_after(200ms);
@@ -139,6 +145,9 @@ class Watch {
       if (!std::all_of(stored.begin(), stored.end(), [](bool piece) { return piece; }))
         return fail_disk();
       line_.clear();
+      const auto links = make_links(content_->metainfo(),
+                                    stdfs::path(options_.folder) / content_->metainfo().name);
+      if (!links) return fail_with(links.error());
       complete_ = true;
       if (options_.json) {
         const nlohmann::json done = {{"name", content_->metainfo().name}, {"complete", true}};
@@ -153,8 +162,11 @@ class Watch {
   }
 
   void fail_disk() {
+    fail_with(fail(ErrorKind::no_space, "the disk took no more; free some room and run it again"));
+  }
+  void fail_with(Error error) {
     gave_up_ = true;
-    error_ = fail(ErrorKind::no_space, "the disk took no more; free some room and run it again");
+    error_ = std::move(error);
     line_.clear();
     node_.stop();
   }
@@ -175,9 +187,9 @@ int run_get(const Context& context, const GetOptions& options) {
   auto loaded = metainfo::load(options.manifest);
   if (!loaded) return report(loaded.error());
   const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*loaded));
-  const std::filesystem::path folder(options.folder);
+  const stdfs::path folder(options.folder);
   std::error_code ec;
-  std::filesystem::create_directories(folder, ec);
+  stdfs::create_directories(folder, ec);
   if (ec) return report(Error::from_errno(ec.value(), folder.string()));
   auto store = open_tree(metainfo, folder, context.verbosity < 0);
   if (!store) return report(store.error());
@@ -197,12 +209,7 @@ int run_get(const Context& context, const GetOptions& options) {
   (*node)->run();
   if (watch.gave_up()) return report(watch.error());
   if (auto flushed = content->store().flush(); !flushed) return report(flushed.error());
-  if (watch.complete()) {
-    if (auto links = make_links(*metainfo, folder / metainfo->name); !links)
-      return report(links.error());
-    return kOk;
-  }
-  return interrupted ? kFailed : kOk;
+  return watch.complete() || !interrupted ? kOk : kFailed;
 }
 
 }  // namespace
@@ -216,8 +223,9 @@ void add_get(CLI::App& app, Context& context) {
       ->type_name("DIR");
   add_network_options(*command, options->network);
   command->add_flag("--seed", options->seed, "Serve it afterwards, until stopped");
-  command->add_option("--timeout", options->timeout_s,
-                      "Give up when nothing arrived for so many seconds; 0: never")
+  command
+      ->add_option("--timeout", options->timeout_s,
+                   "Give up when nothing arrived for so many seconds; 0: never")
       ->capture_default_str();
   command->add_flag("--json", options->json, "Say when it is complete as JSON");
   command->callback([&context, options] {

@@ -11,7 +11,7 @@
 
 int main(int argc, char** argv) {
   using namespace swarmfs::mount;
-  CLI::App app{"swarmfs: use a file that lives in a swarm, before it is downloaded"};
+  CLI::App app{"swarmfs: use a file that lives in a swarm, before it is downloaded", "swarmfs"};
   app.set_version_flag("--version", "swarmfs " SWARMFS_VERSION);
   app.require_subcommand(1);
   app.fallthrough();

@@ -1,6 +1,7 @@
 """What users get wrong, and machines that are full: a clear line, the right exit code, no hang."""
 
 import errno
+import json
 import os
 import pathlib
 import subprocess
@@ -178,6 +179,24 @@ class BadUse(rig.NetCase):
         self.refused(BUSY, str(clients.PORT), "seed", self.torrent.path, self.file, "--listen",
                      f"0.0.0.0:{clients.PORT}")
 
+    def test_default_port_taken(self):
+        """Nobody chose it, so the next mount takes another, and says which."""
+        ports = []
+        for number in range(2):
+            point = self.net.dir / f"mnt{number}"
+            point.mkdir()
+            done = self.swarmfs("mount", self.torrent.path, point, "--cache-dir",
+                                self.net.dir / f"cache{number}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            shown = self.swarmfs("status", point, "--json")
+            ports.append(json.loads(shown.stdout)["port"])
+            self.assertTrue(self.host.listening(ports[-1]))
+        self.assertEqual(ports[0], clients.PORT)
+        self.assertNotIn(ports[1], (0, clients.PORT))
+        for number in range(2):
+            done = self.swarmfs("unmount", self.net.dir / f"mnt{number}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_as_nobody_without_permission(self):
         """A cache that may not be written, as an ordinary user."""
         self.cache.mkdir(mode=0o700)
@@ -213,6 +232,28 @@ class BadUse(rig.NetCase):
         else:  # bounded and honest is the least
             self.assertRegex(done.stderr, "No space|timed out|Input/output")
         self.assertEqual(mount.unmount(), 0)
+
+    def test_get_leaves_what_is_in_the_way_of_a_link(self):
+        tree = self.net.dir / "tree"
+        tree.mkdir()
+        (tree / "file.bin").write_bytes(self.file.read_bytes())
+        (tree / "link").symlink_to("file.bin")
+        torrent = self.net.dir / "tree.torrent"
+        done = self.swarmfs("publish", tree, "-o", torrent)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        seed = self.host.start("seed", [clients.SWARMFS, "seed", torrent, tree, "--listen", "7001"])
+        seed.wait_text("seeding", 20)
+        out = self.net.dir / "out"
+        (out / "tree").mkdir(parents=True)
+        (out / "tree/link").write_text("mine")
+        get = ["get", torrent, "-o", out, "--peer", "127.0.0.1:7001"]
+        self.refused(FILE, "tree/link", *get)
+        self.assertEqual((out / "tree/link").read_text(), "mine")
+        (out / "tree/link").unlink()
+        done = self.swarmfs(*get)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(os.readlink(out / "tree/link"), "file.bin")
+        self.assertEqual((out / "tree/link").read_bytes(), self.file.read_bytes())
 
     def small_disk(self, kib):
         small = self.net.dir / "small"
