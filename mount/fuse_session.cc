@@ -1,6 +1,6 @@
 #include "mount/fuse_session.h"
 
-#include <poll.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -162,10 +162,16 @@ void FuseSession::Impl::end_threads() {
 }
 
 void FuseSession::Impl::destroy() {
-  // libfuse unmounts by path, which may be another's by now; of a connection that is dead it only
-  // frees what it holds.
-  pollfd device{fuse_session_fd(session), 0, 0};
-  if (::poll(&device, 1, 0) == 1 && (device.revents & POLLERR) != 0) fuse_session_unmount(session);
+  // libfuse unmounts by path, which may be another's by now, unless poll() tells it that the
+  // connection is dead: then it only frees what it holds. Closing the device cuts the connection
+  // if it still lives, and a pipe that nobody reads says in its place that it is dead.
+  int pipe[2];
+  if (::pipe2(pipe, O_CLOEXEC) == 0) {
+    ::close(pipe[0]);
+    ::dup3(pipe[1], fuse_session_fd(session), O_CLOEXEC);
+    ::close(pipe[1]);
+    fuse_session_unmount(session);
+  }
   fuse_session_destroy(session);
 }
 
