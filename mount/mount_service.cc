@@ -6,6 +6,7 @@
 #include <csignal>
 #include <ctime>
 #include <future>
+#include <thread>
 #include <utility>
 
 #include "mount/exit_codes.h"
@@ -49,12 +50,26 @@ Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& op
   return service;
 }
 
+/// A mount that has just been unmounted still tells its trackers and ends: that is waited for, since
+/// umount and mount in a row must work. A cache that stays in use is an error, a little later.
+static Result<std::unique_ptr<cache::Store>> open_when_free(const cache::StoreOptions& options,
+                                                            const VerifyPiece& verify) {
+  const TimePoint until = std::chrono::steady_clock::now() + 4s;
+  while (true) {
+    auto store = cache::Store::open(options, verify);
+    if (store || store.error().kind != ErrorKind::busy ||
+        std::chrono::steady_clock::now() >= until)
+      return store;
+    std::this_thread::sleep_for(50ms);
+  }
+}
+
 Result<> MountService::open_torrents() {
   auto node = SwarmNode::create(options_.network, logger_);
   if (!node) return node.error();
   node_ = std::move(*node);
   for (const auto& metainfo : options_.torrents) {
-    auto store = cache::Store::open(
+    auto store = open_when_free(
         cache::StoreOptions::for_cache(options_.cache_folder, metainfo->hashes, metainfo->layout),
         verifier(metainfo));
     if (!store) return store.error();
