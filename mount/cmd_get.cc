@@ -30,8 +30,9 @@ struct GetOptions {
 
 /// A store over the tree below the folder; what lies there already is hashed and kept.
 Result<std::unique_ptr<cache::Store>> open_tree(
-    const std::shared_ptr<const metainfo::Metainfo>& metainfo, const std::filesystem::path& folder,
+    const std::shared_ptr<metainfo::PieceRoots>& roots, const std::filesystem::path& folder,
     bool quiet) {
+  const auto& metainfo = roots->metainfo();
   const std::filesystem::path base = folder / metainfo->name;
   cache::StoreOptions options;
   options.layout = metainfo->layout;
@@ -43,7 +44,7 @@ Result<std::unique_ptr<cache::Store>> open_tree(
   if (resumes) {
     ProgressLine line("checking", !quiet);
     auto checked = metainfo::check_pieces(
-        *metainfo, base,
+        *roots, base,
         [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
     if (!checked) return checked.error();
     here = checked->good;
@@ -59,7 +60,7 @@ Result<std::unique_ptr<cache::Store>> open_tree(
     return fail(ErrorKind::no_space, folder.string() + ": " + human_size(missing) +
                                          " are missing and " + human_size(space.available) +
                                          " are free; make space, or mount it with --on-demand");
-  auto store = cache::Store::open(std::move(options), verifier(metainfo));
+  auto store = cache::Store::open(std::move(options), verifier(roots));
   if (store) (*store)->mark_present(here);
   return store;
 }
@@ -179,7 +180,8 @@ int run_get(const Context& context, const GetOptions& options) {
   std::error_code ec;
   std::filesystem::create_directories(folder, ec);
   if (ec) return report(Error::from_errno(ec.value(), folder.string()));
-  auto store = open_tree(metainfo, folder, context.verbosity < 0);
+  const auto roots = std::make_shared<metainfo::PieceRoots>(metainfo);
+  auto store = open_tree(roots, folder, context.verbosity < 0);
   if (!store) return report(store.error());
 
   auto node = SwarmNode::create(options.network, context.make_logger());
@@ -191,7 +193,7 @@ int run_get(const Context& context, const GetOptions& options) {
     interrupted = true;
     (*node)->stop();
   });
-  const auto content = (*node)->add(metainfo, std::move(*store), {});
+  const auto content = (*node)->add(roots, std::move(*store), {});
   Watch watch(**node, content, options, context.verbosity < 0);
   watch.start();
   (*node)->run();

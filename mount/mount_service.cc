@@ -54,14 +54,16 @@ Result<> MountService::open_torrents() {
   if (!node) return node.error();
   node_ = std::move(*node);
   for (const auto& metainfo : options_.torrents) {
-    auto store = cache::Store::open(
-        cache::StoreOptions::for_cache(options_.cache_folder, metainfo->hashes, metainfo->layout),
-        verifier(metainfo));
+    const auto roots = std::make_shared<metainfo::PieceRoots>(metainfo);
+    auto place =
+        cache::StoreOptions::for_cache(options_.cache_folder, metainfo->hashes, metainfo->layout);
+    place.before_checks = load_layers(roots);
+    auto store = cache::Store::open(std::move(place), verifier(roots));
     if (!store) return store.error();
     engine::TorrentConfig config;
     config.on_demand = options_.on_demand;
     config.read_timeout = options_.read_timeout;
-    contents_.push_back(node_->add(metainfo, std::move(*store), std::move(config)));
+    contents_.push_back(node_->add(roots, std::move(*store), std::move(config)));
     if (auto added = add_to_tree(contents_.back()); !added) return added;
   }
   return {};

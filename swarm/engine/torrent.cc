@@ -7,19 +7,30 @@
 
 namespace swarmfs::engine {
 
-Torrent::Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConfig config,
+/// Without its root a v2 piece can be neither checked nor vouched for, wherever it lies.
+static Bitfield verifiable_of(Bitfield have, const metainfo::PieceRoots& roots) {
+  if (roots.unknown() == 0 || roots.metainfo()->has_v1()) return have;
+  for (std::uint32_t i = 0; i < have.size(); ++i)
+    if (have.test(PieceIndex(i)) && !roots.of(PieceIndex(i))) have.clear(PieceIndex(i));
+  return have;
+}
+
+Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig config,
                  TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed)
-    : metainfo_(std::move(metainfo)),
+    : roots_(std::move(roots)),
+      metainfo_(roots_->metainfo()),
       layout_(metainfo_->layout),
       config_(std::move(config)),
       host_(host),
       rng_(rng_seed),
-      picker_(have),
+      picker_(verifiable_of(have, *roots_)),
       choker_(config_.choker),
       book_(config_.peer_book, rng_()),
       sent_per_piece_(layout_.piece_count()),
       suggested_per_piece_(layout_.piece_count()) {
   book_.set_complete(complete(), TimePoint{});
+  const std::vector<FileIndex> lacking = roots_->incomplete();
+  lacking_.insert(lacking.begin(), lacking.end());
 }
 
 Torrent::~Torrent() = default;
@@ -35,6 +46,7 @@ Bytes& Torrent::to(Peer& peer) {
 }
 
 void Torrent::flush(TimePoint now) {
+  ask_hashes(now);
   // Those that stall come last: what one of them gave back is better asked of another.
   if (std::exchange(refill_, false))
     for (const bool snubbed : {false, true})
@@ -125,12 +137,13 @@ void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
       wake_at(since + limits::kBlockTimeout);
     }
   }
-  while (!peer.hash_fetches.empty() &&
-         now - peer.hash_fetches.front().sent >= limits::kHashTimeout) {
-    peer.no_leaves = true;
-    peer.hash_fetches.pop_front();
-  }
+  while (!peer.hash_fetches.empty() && now - peer.hash_fetches.front().sent >= limits::kHashTimeout)
+    give_up_fetch(peer, peer.hash_fetches.front().ref, now);
   if (!peer.hash_fetches.empty()) wake_at(peer.hash_fetches.front().sent + limits::kHashTimeout);
+  if (lacking_.empty() || peer.layers_after == TimePoint{}) return;
+  if (now < peer.layers_after) return wake_at(peer.layers_after);
+  peer.layers_after = {};
+  want_hashes_ = true;
 }
 
 void Torrent::choke_round(TimePoint now) {
@@ -168,6 +181,7 @@ TorrentStats Torrent::stats(TimePoint now) const {
   s.pieces = layout_.piece_count();
   s.failed_pieces = failed_pieces_;
   s.banned = banned_;
+  s.layers_missing = static_cast<unsigned>(lacking_.size());
   s.disk_full = disk_full_;
   s.sent_per_piece = sent_per_piece_;
   return s;

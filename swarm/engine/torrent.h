@@ -25,7 +25,7 @@
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/metainfo/merkle.h"
-#include "swarm/metainfo/metainfo.h"
+#include "swarm/metainfo/piece_roots.h"
 #include "swarm/wire/handshake.h"
 #include "swarm/wire/peer_message.h"
 
@@ -58,15 +58,17 @@ struct TorrentStats {
   std::uint32_t pieces = 0;
   std::uint32_t failed_pieces = 0;
   unsigned banned = 0;
+  unsigned layers_missing = 0;  ///< files whose piece layer is still to come (BEP 52)
   bool disk_full = false;
   std::vector<std::uint32_t> sent_per_piece;  ///< blocks uploaded, by piece
 };
 
 class Torrent {
  public:
-  /// `metainfo` is shared, immutable. `host` outlives the Torrent.
-  Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConfig config,
-          TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed);
+  /// `roots` is shared with whoever verifies pieces; only the Torrent adds to it from now on. Of
+  /// the pieces in `have` those count that can be verified. `host` outlives the Torrent.
+  Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig config, TorrentHost& host,
+          const Bitfield& have, std::uint64_t rng_seed);
   ~Torrent();
 
   // --- peers
@@ -148,6 +150,7 @@ class Torrent {
     bool counted_seed = false;
     bool upload_only = false;
     bool no_leaves = false;  ///< rejected a leaf layer request
+    TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
     MessageFramer framer;
@@ -224,6 +227,7 @@ class Torrent {
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
   bool verifiable(PieceIndex piece) const;
+  bool anything_to_begin() const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   std::optional<wire::BlockRef> next_block(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
@@ -274,10 +278,12 @@ class Torrent {
   void forget_read(std::map<ReadId, ParkedRead>::iterator it);
 
   // torrent_hashes.cc: BEP 52
+  void ask_hashes(TimePoint now);
+  static metainfo::merkle::HashRun run_of(const wire::HashRef& ref);
+  void give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now);
   void want_leaves(const Layout::Span& span, TimePoint now);
   void want_leaves_of_reads(TimePoint now);
   void on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now);
-  void on_hash_reject(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
                            std::uint32_t piece_in_file, const std::vector<Sha256Hash>& leaves);
@@ -287,6 +293,15 @@ class Torrent {
   /// discarded and its sender dropped.
   bool check_block(PartialPiece& partial, std::uint32_t block, TimePoint now);
 
+  // torrent_layers.cc: BEP 52, where the manifest lacks piece layers
+  bool may_ask_layers(const Peer& peer, TimePoint now) const;
+  bool is_layer(const wire::HashRef& ref) const;
+  wire::HashRef layer_run(FileIndex file, PieceIndex piece) const;
+  bool wanted_now(FileIndex file) const;
+  void want_layers(TimePoint now);
+  void on_layer(Peer& peer, PieceIndex piece, const wire::Hashes& message, TimePoint now);
+
+  std::shared_ptr<metainfo::PieceRoots> roots_;
   std::shared_ptr<const metainfo::Metainfo> metainfo_;
   const Layout& layout_;
   TorrentConfig config_;
@@ -301,6 +316,7 @@ class Torrent {
   std::vector<PeerId> dirty_;  ///< peers with bytes in `out`
   bool slot_freed_ = false;    ///< an unchoke ended between rounds
   bool refill_ = false;        ///< something became free: look at every peer's queue
+  bool want_hashes_ = false;   ///< hashes may be missing and a peer may bring them: ask_hashes()
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
   std::set<Endpoint> half_open_;
   std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
@@ -322,9 +338,10 @@ class Torrent {
 
   /// Proven leaf hashes of pieces in flight, by block.
   std::map<PieceIndex, std::vector<std::optional<Sha256Hash>>> leaves_;
-  std::map<Sha256Hash, FileIndex> roots_;  ///< filled on first use
+  std::map<Sha256Hash, FileIndex> file_roots_;  ///< filled on first use
   std::map<FileIndex, metainfo::merkle::HashTree> trees_;
   std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;
+  std::set<FileIndex> lacking_;  ///< their piece layer is not complete
 
   bool room_ = true;
   bool disk_full_ = false;

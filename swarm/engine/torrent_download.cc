@@ -22,16 +22,21 @@ void Torrent::fill(Peer& peer, TimePoint now) {
   }
 }
 
-/// A v2 manifest may lack a file's piece layer: then a right piece could not be told from a wrong one.
+/// While a v2 file's piece layer is missing, a right piece could not be told from a wrong one.
 bool Torrent::verifiable(PieceIndex piece) const {
-  return metainfo_->has_v1() || metainfo_->piece_roots[piece.value].has_value();
+  return metainfo_->has_v1() || roots_->of(piece).has_value();
+}
+
+/// Whether a piece is absent and could be verified; those that could not are all absent.
+bool Torrent::anything_to_begin() const {
+  return picker_.absent_count() > (metainfo_->has_v1() ? 0 : roots_->unknown());
 }
 
 bool Torrent::may_ask(const Peer& peer, PieceIndex piece) const {
-  if (!peer.bits.test(piece) || !verifiable(piece)) return false;
+  if (!peer.bits.test(piece)) return false;
   if (peer.peer_choking && !peer.allowed_fast.contains(piece)) return false;
   const PieceState state = picker_.state(piece);
-  return state == PieceState::absent || state == PieceState::in_flight;
+  return state == PieceState::in_flight || (state == PieceState::absent && verifiable(piece));
 }
 
 PartialPiece* Torrent::partial(PieceIndex piece) {
@@ -165,7 +170,7 @@ std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
   for (auto& [piece, p] : partials_)
     if (p.sole == peer.id && p.free > 0 && may_ask(peer, piece))
       if (auto block = take(piece)) return block;
-  if (room_for_new_piece()) {
+  if (room_for_new_piece() && anything_to_begin()) {
     const auto absent = [&](PieceIndex piece) {
       return picker_.state(piece) == PieceState::absent && may_ask(peer, piece);
     };
@@ -237,7 +242,7 @@ std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now)
   // End game: every missing block is with somebody, so the slow ones are asked again; but most
   // duplicates would only cross what is on its way.
   const bool spent = hedged_ > downloaded_ / limits::kHedgedShare;
-  if (!spent && (picker_.absent_count() == 0 || config_.on_demand))
+  if (!spent && (!anything_to_begin() || config_.on_demand))
     for (const auto& [piece, p] : partials_)
       if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies)) {
         hedged_ += block->length;

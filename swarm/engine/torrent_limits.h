@@ -55,6 +55,8 @@ inline constexpr unsigned kReadsLookedAt = 128;
 /// Hash requests in flight to one peer, and the longest run of hashes (BEP 52 peers' own limits).
 inline constexpr std::size_t kMaxHashFetches = 2;
 inline constexpr std::uint32_t kMaxHashRun = 512;
+/// How long a peer that does not give piece layers is not asked for more: it may get them itself.
+inline constexpr Duration kLayerRest = 10s;
 inline constexpr std::size_t kMaxLeafRequests = 64;
 inline constexpr unsigned kMaxPeerLeafRequests = 8;
 inline constexpr std::size_t kMaxSuggested = 16;

@@ -153,6 +153,7 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
     return is_handshake ? on_handshake(*peer, frame, now) : on_message(*peer, frame, now);
   });
   if (!fed && !peer->closing) drop(*peer, fed.error().message, CloseReason::misbehaved, now);
+  ask_hashes(now);
   if (!peer->closing) {
     fill(*peer, now);
     send_blocks(*peer, now);
@@ -226,7 +227,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
           [&](const wire::Extended& m) { on_extended(peer, m, now); },
           [&](const wire::HashRequest& m) { on_hash_request(peer, m.ref, now); },
           [&](const wire::Hashes& m) { on_hashes(peer, m, now); },
-          [&](const wire::HashReject& m) { on_hash_reject(peer, m.ref, now); },
+          [&](const wire::HashReject& m) { give_up_fetch(peer, m.ref, now); },
       },
       *parsed);
   return !peer.closing;
@@ -243,7 +244,7 @@ void Torrent::set_bits(Peer& peer, Bitfield bits, TimePoint now) {
     picker_.add_peer(peer.bits);
   }
   update_interest(peer);
-  want_leaves_of_reads(now);
+  want_hashes_ = true;
 }
 
 void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
@@ -255,6 +256,7 @@ void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
     became_seed(peer, now);
   }
   if (!peer.am_interested && !have().test(piece)) update_interest(peer);
+  if (!lacking_.empty() && may_ask_layers(peer, now)) want_hashes_ = true;
 }
 
 void Torrent::became_seed(Peer& peer, TimePoint now) {
@@ -349,6 +351,7 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
     book_.on_closed(*peer.booked, now, kind);
   }
   if (!peer.am_choking) slot_freed_ = true;
+  if (!peer.hash_fetches.empty()) want_hashes_ = true;
   std::erase_if(first_copies_, [&](const auto& copy) { return copy.second.to == peer.id; });
   refill_ = true;
   dial_more(now);

@@ -12,7 +12,7 @@ void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spa
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
   reads_.emplace(id, std::move(read));
   wake_at(now + config_.read_timeout);
-  want_leaves_of_reads(now);
+  want_hashes_ = true;
   if (peers_.empty()) host_.need_peers();
   refill_ = true;
   flush(now);
@@ -42,6 +42,7 @@ void Torrent::set_window(HandleId handle, PieceIndex first, PieceIndex end, Time
     return;
   }
   windows_[handle] = Window{first, end, first};
+  want_hashes_ = !lacking_.empty();
   refill_ = true;
   flush(now);
 }

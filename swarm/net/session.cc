@@ -147,7 +147,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.listen_port = port_;
   // Trackers' answers are held to the address policy before they get here.
   setup.config.peer_book.allow_local = true;
-  const auto metainfo = setup.metainfo;
+  const auto metainfo = setup.roots->metainfo();
   auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, std::move(setup), logger_);
 
   TorrentTrackers::Config config;

@@ -14,7 +14,7 @@
 
 #include "swarm/base/piece_store.h"
 #include "swarm/engine/torrent.h"
-#include "swarm/metainfo/metainfo.h"
+#include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
 #include "swarm/net/peer_connection.h"
 
@@ -22,11 +22,14 @@ namespace swarmfs::net {
 
 /// What a torrent runs on. `store` and `keep` outlive the driver.
 struct TorrentSetup {
-  std::shared_ptr<const metainfo::Metainfo> metainfo;
+  std::shared_ptr<metainfo::PieceRoots> roots;
   PieceStore* store = nullptr;
   BlockKeep* keep = nullptr;
   engine::TorrentConfig config;
   std::vector<Endpoint> peers;  ///< given by the user
+  /// Keeps the piece layers learnt so far for a later run. On the pool for the disk, which it may
+  /// wait for, and one call at a time. May be empty.
+  std::function<void()> keep_layers;
 };
 
 /// Lives on the io_context's thread; the methods marked thread-safe may be called from anywhere.
@@ -46,7 +49,7 @@ class TorrentDriver final : public engine::TorrentHost,
   /// Closes all connections; nothing is called back afterwards.
   void stop();
 
-  const metainfo::Metainfo& metainfo() const { return *setup_.metainfo; }
+  const metainfo::Metainfo& metainfo() const { return *setup_.roots->metainfo(); }
   const engine::Torrent& torrent() const { return *torrent_; }
   bool wants(const Sha1Hash& hash) const { return torrent_->is_our_hash(hash); }
   /// A connection that came in, and the handshake it began with.
@@ -84,6 +87,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
   void forget_piece(PieceIndex piece) override;
   void load_leaves(PieceIndex piece) override;
+  void layer_learnt() override;
   void read_ready(ReadId read) override;
   void read_failed(ReadId read, Error error) override;
   void need_peers() override;
@@ -101,6 +105,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
   void answer_read(ReadId read, Result<> result);
   void check_room();
+  void keep_layers();
   static TimePoint now();
 
   boost::asio::io_context& io_;
@@ -120,6 +125,8 @@ class TorrentDriver final : public engine::TorrentHost,
   std::map<ReadId, std::function<void(Result<>)>> answers_;
   std::vector<std::pair<std::function<void(Result<>)>, Result<>>> due_;  ///< after the event
   std::uint64_t unwritten_ = 0;
+  bool keeping_layers_ = false;  ///< on the disk's pool
+  bool layers_unkept_ = false;   ///< learnt since that began
   std::vector<std::function<void()>> complete_callbacks_;
   std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;

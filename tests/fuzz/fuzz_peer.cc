@@ -31,6 +31,7 @@ class Host final : public engine::TorrentHost {
   void keep_piece(PieceIndex piece, std::vector<BlockPtr>) override { storing.push_back(piece); }
   void forget_piece(PieceIndex) override {}
   void load_leaves(PieceIndex piece) override { leaves.push_back(piece); }
+  void layer_learnt() override {}
   void read_ready(ReadId) override {}
   void read_failed(ReadId, Error) override {}
   void need_peers() override {}
@@ -42,13 +43,14 @@ const test::TestContent& content(unsigned which) {
   static const test::TestContent all[] = {
       test::make_content(metainfo::Format::v1, kPiece, kFiles),
       test::make_content(metainfo::Format::v2, kPiece, kFiles),
-      test::make_content(metainfo::Format::hybrid, kPiece, kFiles)};
-  return all[which % 3];
+      test::make_content(metainfo::Format::hybrid, kPiece, kFiles),
+      test::without_layers(test::make_content(metainfo::Format::v2, kPiece, kFiles))};
+  return all[which % 4];
 }
 
 struct Run {
   Run(const test::TestContent& c, bool seed)
-      : torrent_content(c), torrent(c.metainfo, {}, host, seed ? c.all() : c.none(), 7) {}
+      : torrent_content(c), torrent(std::make_shared<metainfo::PieceRoots>(c.metainfo), {}, host, seed ? c.all() : c.none(), 7) {}
 
   PeerId join(std::uint8_t n) {
     wire::Handshake h;

@@ -43,7 +43,7 @@ class Node {
         store.put_piece(PieceIndex(p), content.pieces[p]);
     EXPECT_TRUE(session_.listen());
     TorrentSetup setup;
-    setup.metainfo = content.metainfo;
+    setup.roots = std::make_shared<metainfo::PieceRoots>(content.metainfo);
     setup.store = &store;
     setup.keep = &store;
     setup.peers = std::move(peers);
@@ -139,6 +139,16 @@ TEST(Session, TransfersEveryFormatOverBothFamilies) {
       ASSERT_TRUE(leech.complete()) << host;
       expect_same(leech, content);
     }
+  }
+}
+
+TEST(Session, FetchesThePieceLayersThatAManifestLacks) {
+  for (const Format format : {Format::v2, Format::hybrid}) {
+    const auto content = test::make_content(format, 16 << 10, {10'000'000, 5, 90'000});
+    Node seed(content, true);
+    Node leech(test::without_layers(content), false, {seed.endpoint()});
+    ASSERT_TRUE(leech.complete());
+    expect_same(leech, content);
   }
 }
 

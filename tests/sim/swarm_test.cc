@@ -122,19 +122,6 @@ TEST(Swarm, AnIdleSwarmSleeps) {
   EXPECT_EQ(world.wrong(), "");
 }
 
-TEST(Swarm, AV2TorrentWithoutItsPieceLayersAsksForNothingItCannotVerify) {
-  World world(Content::make(Format::v2, 8, 64 << 10), 1);
-  auto& s = world.add<EngineNode>(seeder(1e6));
-  NodeOptions o = node(1e6, 1e6);
-  o.metainfo = world.content->without_layers();
-  auto& reader = world.add<EngineNode>(o);
-  reader.meet(s.number);
-  world.run_for(30s);
-  EXPECT_EQ(reader.stats().failed_pieces, 0U);
-  EXPECT_EQ(reader.stats().banned, 0U) << "the seed is honest";
-  EXPECT_EQ(reader.stats().downloaded, 0U);
-  EXPECT_EQ(world.wrong(), "");
-}
 
 }  // namespace
 }  // namespace swarmfs::sim
