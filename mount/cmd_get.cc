@@ -116,15 +116,16 @@ class Watch {
       last_downloaded_ = stats.downloaded;
       progress_at_ = now;
     } else if (options_.timeout_s > 0 && now - progress_at_ > std::chrono::seconds(options_.timeout_s)) {
-      gave_up_ = true;
-      error_ = fail(ErrorKind::timed_out,
-                    stats.peers == 0
-                        ? "found no peer in " + std::to_string(options_.timeout_s) +
-                              " s; check the tracker, or name a peer with --peer"
-                        : "nothing arrived for " + std::to_string(options_.timeout_s) + " s");
-      line_.clear();
-      return node_.stop();
+      const std::string seconds = std::to_string(options_.timeout_s) + " s";
+      return give_up(fail(ErrorKind::timed_out,
+                          stats.peers == 0 ? "found no peer in " + seconds +
+                                                 "; check the tracker, or name a peer with --peer"
+                                           : "nothing arrived for " + seconds));
     }
+    if (stats.contradicted)
+      return give_up(fail(ErrorKind::mismatch,
+                          "the torrent contradicts itself, so nothing more of it can be verified; "
+                          "get another manifest"));
     if (stats.disk_full) return fail_disk();
     timer_.expires_after(200ms);
     timer_.async_wait([this](const boost::system::error_code& ec) {
@@ -154,8 +155,12 @@ class Watch {
   }
 
   void fail_disk() {
+    give_up(fail(ErrorKind::no_space, "the disk took no more; free some room and run it again"));
+  }
+
+  void give_up(Error why) {
     gave_up_ = true;
-    error_ = fail(ErrorKind::no_space, "the disk took no more; free some room and run it again");
+    error_ = std::move(why);
     line_.clear();
     node_.stop();
   }

@@ -138,6 +138,7 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
     if (!m.files[i].pad) here += content->bytes_here(FileIndex(static_cast<std::uint32_t>(i)));
   const std::uint64_t size = m.layout.content_size();
   const char* state = !answered                   ? "busy"
+                      : s.contradicted            ? "manifest contradicts itself"
                       : here == size              ? "seeding"
                       : s.disk_full               ? "disk full"
                       : s.peers == 0              ? "looking for peers"

@@ -8,7 +8,7 @@ namespace swarmfs::mount {
 
 VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots) {
   return [roots = std::move(roots)](PieceIndex piece, std::span<const ByteView> bytes) {
-    return metainfo::verify_piece(*roots, piece, bytes);
+    return metainfo::verify_piece(*roots, piece, bytes) == metainfo::PieceCheck::good;
   };
 }
 

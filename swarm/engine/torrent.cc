@@ -71,6 +71,7 @@ void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource sou
 }
 
 void Torrent::dial_more(TimePoint now) {
+  if (contradicted_) return;
   const auto connected = static_cast<unsigned>(peers_.size() - closing_);
   while (const auto endpoint =
              book_.next_dial(now, connected, static_cast<unsigned>(half_open_.size()))) {
@@ -79,6 +80,31 @@ void Torrent::dial_more(TimePoint now) {
   }
   if (const auto next = book_.deadline(connected, static_cast<unsigned>(half_open_.size())))
     wake_at(*next);
+}
+
+Error Torrent::contradiction_error() {
+  return fail(ErrorKind::mismatch, "the torrent has stopped: its manifest contradicts itself");
+}
+
+/// No peer is to blame for hashes that no bytes can match, and nothing more can be verified.
+void Torrent::contradict(std::string_view what, TimePoint now) {
+  if (std::exchange(contradicted_, true)) return;
+  host_.log(2, "stopped, because the manifest contradicts itself: " + std::string(what));
+  for (auto& [id, peer] : peers_)
+    drop(*peer, "the manifest contradicts itself", CloseReason::useless, now);
+  for (const auto& [piece, partial] : partials_) {
+    picker_.set_state(piece, PieceState::absent);
+    host_.forget_piece(piece);
+  }
+  partials_.clear();
+  leaves_.clear();
+  suspects_.clear();
+  windows_.clear();
+  while (!reads_.empty()) {
+    const ReadId id = reads_.begin()->first;
+    forget_read(reads_.begin());
+    host_.read_failed(id, contradiction_error());
+  }
 }
 
 void Torrent::on_dial_failed(const Endpoint& endpoint, TimePoint now) {
@@ -183,6 +209,7 @@ TorrentStats Torrent::stats(TimePoint now) const {
   s.banned = banned_;
   s.layers_missing = static_cast<unsigned>(lacking_.size());
   s.disk_full = disk_full_;
+  s.contradicted = contradicted_;
   s.sent_per_piece = sent_per_piece_;
   return s;
 }

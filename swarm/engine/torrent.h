@@ -25,7 +25,7 @@
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/metainfo/merkle.h"
-#include "swarm/metainfo/piece_roots.h"
+#include "swarm/metainfo/verify_piece.h"
 #include "swarm/wire/handshake.h"
 #include "swarm/wire/peer_message.h"
 
@@ -60,6 +60,7 @@ struct TorrentStats {
   unsigned banned = 0;
   unsigned layers_missing = 0;  ///< files whose piece layer is still to come (BEP 52)
   bool disk_full = false;
+  bool contradicted = false;
   std::vector<std::uint32_t> sent_per_piece;  ///< blocks uploaded, by piece
 };
 
@@ -87,7 +88,7 @@ class Torrent {
   void on_block_sent(PeerId peer, const wire::BlockRef& block, bool ok, TimePoint now);
 
   // --- content
-  void on_piece_hashed(PieceIndex piece, bool ok, TimePoint now);
+  void on_piece_hashed(PieceIndex piece, metainfo::PieceCheck check, TimePoint now);
   void on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoint now);
   /// A stored piece turned out damaged: fetch it again.
   void on_piece_lost(PieceIndex piece, TimePoint now);
@@ -114,6 +115,9 @@ class Torrent {
   bool is_our_hash(const Sha1Hash& hash) const;
   const Bitfield& have() const { return picker_.have(); }
   bool complete() const { return picker_.have().all(); }
+  /// The manifest's hashes disagree (BEP 52: a hybrid's piece must pass both): the torrent has
+  /// stopped, and reads of what is not here fail with mismatch.
+  bool contradicted() const { return contradicted_; }
   TorrentStats stats(TimePoint now) const;
   struct Totals {
     std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
@@ -201,6 +205,8 @@ class Torrent {
   void wake_at(TimePoint t) { wake_ = std::min(wake_, t); }
   void check_peer_timers(Peer& peer, TimePoint now);
   void dial_more(TimePoint now);
+  void contradict(std::string_view what, TimePoint now);
+  static Error contradiction_error();
   void choke_round(TimePoint now);
 
   // torrent_peers.cc: connections and messages
@@ -343,6 +349,7 @@ class Torrent {
   std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;
   std::set<FileIndex> lacking_;  ///< their piece layer is not complete
 
+  bool contradicted_ = false;
   bool room_ = true;
   bool disk_full_ = false;
   TimePoint disk_failed_at_{};

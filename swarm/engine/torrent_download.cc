@@ -366,12 +366,14 @@ void Torrent::finish_piece(PartialPiece& p, TimePoint now) {
   host_.hash_piece(p.piece, blocks_of(p));
 }
 
-void Torrent::on_piece_hashed(PieceIndex piece, bool ok, TimePoint now) {
+void Torrent::on_piece_hashed(PieceIndex piece, metainfo::PieceCheck check, TimePoint now) {
   if (picker_.state(piece) != PieceState::verifying) return;
-  if (ok) {
-    piece_done(piece, now);
-  } else {
-    piece_failed(piece, now);
+  switch (check) {
+    case metainfo::PieceCheck::good: piece_done(piece, now); break;
+    case metainfo::PieceCheck::bad: piece_failed(piece, now); break;
+    case metainfo::PieceCheck::contradiction:
+      contradict("the v1 and the v2 hash of piece " + std::to_string(piece.value) + " disagree", now);
+      break;
   }
   refill_ = true;
   flush(now);

@@ -102,7 +102,9 @@ void Torrent::want_layers(TimePoint now) {
 void Torrent::on_layer(Peer& peer, PieceIndex piece, const wire::Hashes& message, TimePoint now) {
   const FileIndex file = layout_.file_of(piece);
   const auto proof = roots_->learn(file, run_of(message.ref), message.hashes);
-  if (proof != metainfo::LayerProof::good)
+  if (proof == metainfo::LayerProof::contradiction)
+    return contradict("a file is longer by its pieces root than by its length", now);
+  if (proof == metainfo::LayerProof::wrong)
     return ban(peer, "sent hashes that do not lead to the manifest's", now);
   const auto range = layout_.pieces_of(file);
   for (auto it = reads_by_piece_.lower_bound(range.first);

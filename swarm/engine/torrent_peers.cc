@@ -31,7 +31,7 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                         std::optional<Duration> rtt, TimePoint now) {
   const bool dialled = !theirs;
   half_open_.erase(endpoint);
-  if (book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
+  if (contradicted_ || book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
       peers_.size() - closing_ >= config_.peer_book.max_connections) {
     if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
     return std::nullopt;

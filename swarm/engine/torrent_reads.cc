@@ -9,6 +9,7 @@ void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spa
                        TimePoint now) {
   ParkedRead read{handle, std::move(spans), now};
   if (ready(read)) return host_.read_ready(id);
+  if (contradicted_) return host_.read_failed(id, contradiction_error());
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
   reads_.emplace(id, std::move(read));
   wake_at(now + config_.read_timeout);
@@ -37,7 +38,7 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
 
 void Torrent::set_window(HandleId handle, PieceIndex first, PieceIndex end, TimePoint now) {
   end = std::min(end, PieceIndex(layout_.piece_count()));
-  if (end <= first) {
+  if (end <= first || contradicted_) {
     windows_.erase(handle);
     return;
   }

@@ -181,6 +181,9 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
     driver->on_complete([weak = std::weak_ptr(trackers)] {
       if (const auto self = weak.lock()) self->completed();
     });
+  driver->on_contradiction([weak = std::weak_ptr(trackers)] {
+    if (const auto self = weak.lock()) self->stop([] {});
+  });
   driver->on_need_peers([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->want_peers();
   });

@@ -87,6 +87,8 @@ void TorrentDriver::engine_event(Event&& event) {
     for (const auto& connection : std::exchange(unflushed_, {})) connection->flush();
   if (torrent_->complete() && !complete_callbacks_.empty())
     for (const auto& callback : std::exchange(complete_callbacks_, {})) callback();
+  if (torrent_->contradicted() && contradiction_callback_)
+    std::exchange(contradiction_callback_, nullptr)();
   if (unwritten_ == 0)
     for (const auto& callback : std::exchange(stored_callbacks_, {})) callback();
   if (!stopped_) arm_timer();  // a callback may have stopped us
@@ -265,8 +267,8 @@ void TorrentDriver::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
             for (const BlockPtr& block : blocks) views.push_back(block->view());
             return metainfo::verify_piece(*roots, piece, views);
           },
-          [piece](TorrentDriver& self, bool ok) {
-            self.engine_event([&] { self.torrent_->on_piece_hashed(piece, ok, now()); });
+          [piece](TorrentDriver& self, metainfo::PieceCheck check) {
+            self.engine_event([&] { self.torrent_->on_piece_hashed(piece, check, now()); });
           });
 }
 

@@ -61,6 +61,11 @@ class TorrentDriver final : public engine::TorrentHost,
   void on_complete(std::function<void()> callback);
   /// Called on the io thread once no verified piece waits for the disk any more.
   void when_stored(std::function<void()> callback);
+  /// Called once on the io thread when the engine has stopped for good, because the manifest
+  /// contradicts itself.
+  void on_contradiction(std::function<void()> callback) {
+    contradiction_callback_ = std::move(callback);
+  }
   /// Called when the engine would like more addresses.
   void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
 
@@ -130,6 +135,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::vector<std::function<void()>> complete_callbacks_;
   std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;
+  std::function<void()> contradiction_callback_;
   bool stopped_ = false;
   unsigned depth_ = 0;
 };

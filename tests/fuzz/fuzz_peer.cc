@@ -71,7 +71,8 @@ struct Run {
     for (const auto& [peer, block] : std::exchange(host.blocks, {}))
       torrent.on_block_sent(peer, block, block.begin % 3 != 0, now);
     for (const PieceIndex piece : std::exchange(host.hashing, {}))
-      torrent.on_piece_hashed(piece, (piece.value & 1) == 0, now);
+      torrent.on_piece_hashed(
+          piece, piece.value % 2 == 0 ? metainfo::PieceCheck::good : metainfo::PieceCheck::bad, now);
     for (const PieceIndex piece : std::exchange(host.storing, {}))
       torrent.on_piece_stored(piece, piece.value == 2 ? Result<>(fail(ErrorKind::io, "")) : Result<>{},
                               now);

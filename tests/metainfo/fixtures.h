@@ -71,7 +71,8 @@ inline Bytes piece_bytes(const Metainfo& m, PieceIndex piece) {
 
 /// verify_piece() with nothing known but what the manifest brings.
 inline bool verifies(const Metainfo& m, PieceIndex piece, std::span<const ByteView> bytes) {
-  return verify_piece(PieceRoots(std::make_shared<const Metainfo>(m)), piece, bytes);
+  return verify_piece(PieceRoots(std::make_shared<const Metainfo>(m)), piece, bytes) ==
+         PieceCheck::good;
 }
 
 inline const std::vector<std::string>& torrents() {

@@ -5,6 +5,7 @@
 
 #include "fixtures.h"
 #include "swarm/base/hex.h"
+#include "swarm/metainfo/verify_piece.h"
 
 namespace swarmfs::metainfo {
 namespace {
@@ -122,16 +123,44 @@ TEST(Metainfo, RefusesAPieceWithAnyByteChangedMissingOrAdded) {
 TEST(Metainfo, HybridPiecesMustPassBothHashes) {
   Metainfo m = fixture("tree_hybrid.torrent");
   const Bytes piece = fixtures::piece_bytes(m, PieceIndex(2));
+  const auto check = [&](const Metainfo& manifest, std::optional<Bytes> bytes = {}) {
+    return verify_piece(PieceRoots(std::make_shared<const Metainfo>(manifest)), PieceIndex(2),
+                        {{ByteView(bytes ? *bytes : piece)}});
+  };
   ASSERT_TRUE(fixtures::verifies(m, PieceIndex(2), {{ByteView(piece)}}));
   Metainfo other = m;
   other.piece_hashes[2][0] ^= 1;
   EXPECT_FALSE(fixtures::verifies(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_EQ(check(other), PieceCheck::contradiction);
+  Bytes wrong = piece;
+  wrong[5] ^= 1;
+  EXPECT_EQ(check(other, wrong), PieceCheck::bad);
   other = m;
   (*other.piece_roots[2])[0] ^= 1;
   EXPECT_FALSE(fixtures::verifies(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_EQ(check(other), PieceCheck::contradiction);
+  EXPECT_EQ(check(other, wrong), PieceCheck::bad) << "neither matches";
+  EXPECT_EQ(check(m, wrong), PieceCheck::bad);
   other = m;
   other.piece_roots[2].reset();
   EXPECT_TRUE(fixtures::verifies(other, PieceIndex(2), {{ByteView(piece)}}));
+}
+
+/// Who sends a filled pad must not have the manifest blamed for it.
+TEST(Metainfo, AFilledPadIsBadBytesAndNoContradiction) {
+  const Metainfo m = fixture("tree_hybrid.torrent");
+  const PieceRoots roots(std::make_shared<const Metainfo>(m));
+  unsigned padded = 0;
+  for (std::uint32_t i = 0; i < m.layout.piece_count(); ++i) {
+    const auto slices = m.layout.slices(PieceIndex(i), 0, m.layout.piece_size(PieceIndex(i)));
+    if (!slices.back().pad) continue;
+    ++padded;
+    Bytes piece = fixtures::piece_bytes(m, PieceIndex(i));
+    EXPECT_EQ(verify_piece(roots, PieceIndex(i), {{ByteView(piece)}}), PieceCheck::good);
+    piece.back() = 1;
+    EXPECT_EQ(verify_piece(roots, PieceIndex(i), {{ByteView(piece)}}), PieceCheck::bad);
+  }
+  EXPECT_GT(padded, 0u);
 }
 
 TEST(Metainfo, AV2PieceWithoutItsLayerCannotBeVerified) {

@@ -211,9 +211,9 @@ void EngineNode::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
   world_.timeline.after(options_.hash_time, [this, piece, blocks = std::move(blocks)] {
     std::vector<ByteView> views;
     for (const BlockPtr& block : blocks) views.push_back(block->view());
-    const bool ok = metainfo::verify_piece(*roots_, piece, views);
-    world_.note(kHashed, number, piece.value, ok);
-    enter([&] { torrent_->on_piece_hashed(piece, ok, world_.now()); });
+    const auto check = metainfo::verify_piece(*roots_, piece, views);
+    world_.note(kHashed, number, piece.value, static_cast<std::uint64_t>(check));
+    enter([&] { torrent_->on_piece_hashed(piece, check, world_.now()); });
   });
 }
 
