@@ -157,6 +157,7 @@ class Torrent {
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
+    std::uint8_t dont_have_id = 0;  ///< its id for lt_donthave (BEP 54); 0: it knows none
     MessageFramer framer;
     wire::ClientId client_id{};
     Bitfield bits;
@@ -212,6 +213,7 @@ class Torrent {
   // torrent_peers.cc: connections and messages
   void greet(Peer& peer, const wire::Handshake* theirs);
   void introduce(Peer& peer, bool fast);
+  void extend(Peer& peer);
   void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
   void drop_second_connection(Peer& peer, TimePoint now);
   bool on_handshake(Peer& peer, ByteView frame, TimePoint now);
@@ -226,6 +228,8 @@ class Torrent {
   void disbelieve(Peer& peer, PieceIndex piece);
   void on_have(Peer& peer, PieceIndex piece, TimePoint now);
   void on_extended(Peer& peer, const wire::Extended& message, TimePoint now);
+  void on_extension_handshake(Peer& peer, ByteView payload, TimePoint now);
+  void on_dont_have(Peer& peer, ByteView payload, TimePoint now);
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
@@ -253,6 +257,7 @@ class Torrent {
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
+  void release_piece(Peer& peer, PieceIndex piece);
   void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void finish_piece(PartialPiece& partial, TimePoint now);
   void piece_failed(PieceIndex piece, TimePoint now);
@@ -268,6 +273,7 @@ class Torrent {
   void unchoke(Peer& peer, TimePoint now);
   void choke(Peer& peer);
   void reject(Peer& peer, const wire::BlockRef& block);
+  void withdraw(Peer& peer, PieceIndex piece);
   bool servable(const wire::BlockRef& block) const;
   bool first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const;
   std::deque<wire::BlockRef>::iterator next_upload(Peer& peer, TimePoint now);

@@ -334,6 +334,17 @@ void Torrent::release_all(Peer& peer) {
       if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize});
 }
 
+void Torrent::release_piece(Peer& peer, PieceIndex piece) {
+  std::erase_if(peer.outstanding, [&](const Outstanding& o) {
+    if (o.block.piece != piece) return false;
+    release(peer, o.block);
+    return true;
+  });
+  // Begun by it alone, it is anyone's, even if nothing of it was on its way.
+  if (PartialPiece* p = partial(piece); p != nullptr && p->sole == peer.id)
+    release(peer, wire::BlockRef{piece, 0, kBlockSize});
+}
+
 void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                [&](const Outstanding& o) { return o.block == block; });
@@ -466,11 +477,16 @@ void Torrent::on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoin
 
 void Torrent::lose(PieceIndex piece, TimePoint now) {
   if (picker_.state(piece) != PieceState::have) return;
+  const bool was_complete = complete();
   picker_.set_state(piece, PieceState::absent);
   book_.set_complete(false, now);
   host_.forget_piece(piece);
-  for (auto& [id, peer] : peers_)
-    if (!peer->closing) update_interest(*peer);
+  for (auto& [id, peer] : peers_) {
+    if (peer->closing) continue;
+    withdraw(*peer, piece);
+    if (was_complete && peer->extended) extend(*peer);  // no longer one that only uploads
+    update_interest(*peer);
+  }
 }
 
 void Torrent::on_piece_lost(PieceIndex piece, TimePoint now) {

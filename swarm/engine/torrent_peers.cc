@@ -16,6 +16,9 @@ struct Overloaded : F... {
 };
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
+
+/// Under which id we want lt_donthave messages.
+constexpr std::uint8_t kDontHaveId = 1;
 }  // namespace
 
 Torrent::Peer::Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted)
@@ -107,15 +110,20 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
     peer.booked = peer.endpoint;
   }
   if (!peer.introduced) introduce(peer, peer.fast);
-  if (!peer.extended) return;
+  if (peer.extended) extend(peer);
+  wake_at(now + limits::kKeepAlive);
+}
+
+/// Says what we take and are (BEP 10); again when that has changed.
+void Torrent::extend(Peer& peer) {
   wire::ExtensionHandshake mine;
+  mine.ids.lt_donthave = kDontHaveId;
   mine.version = config_.client_name;
   if (config_.listen_port != 0) mine.port = config_.listen_port;
   mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
   mine.upload_only = complete();
   mine.yourip = peer.endpoint.address;
   wire::append_extended(to(peer), wire::kExtensionHandshakeId, wire::encode(mine));
-  wake_at(now + limits::kKeepAlive);
 }
 
 /// Two peers that dial each other at once need one connection. Both ends must drop the same one:
@@ -274,6 +282,7 @@ void Torrent::disbelieve(Peer& peer, PieceIndex piece) {
     peer.counted_seed = false;
     picker_.remove_seed();
     picker_.add_peer(peer.bits);
+    if (peer.booked) book_.set_seed(*peer.booked, false);
   }
   picker_.peer_lost(piece);
   peer.bits.clear(piece);
@@ -288,9 +297,15 @@ void Torrent::update_interest(Peer& peer) {
 }
 
 void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint now) {
-  if (message.id != wire::kExtensionHandshakeId) return;  // we offer no extension messages yet
-  const auto theirs = wire::parse_extension_handshake(message.payload);
+  if (message.id == wire::kExtensionHandshakeId)
+    return on_extension_handshake(peer, message.payload, now);
+  if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
+}
+
+void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now) {
+  const auto theirs = wire::parse_extension_handshake(payload);
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
+  if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
   // An accepted peer's listening port makes it someone we can dial later.
@@ -298,6 +313,22 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
     const Endpoint listening{peer.endpoint.address, *theirs->port};
     if (book_.on_incoming(listening, now)) peer.booked = listening;
   }
+}
+
+/// BEP 54: taken at its word; what it was asked of the piece is asked of others.
+void Torrent::on_dont_have(Peer& peer, ByteView payload, TimePoint now) {
+  const auto piece = wire::parse_dont_have(payload);
+  if (!piece || piece->value >= layout_.piece_count())
+    return drop(peer, "lost a piece that does not exist", CloseReason::misbehaved, now);
+  if (!patient(peer, now))
+    return drop(peer, "keeps losing what it offers", CloseReason::misbehaved, now);
+  disbelieve(peer, *piece);
+  peer.upload_only = false;  // it may want the piece again
+  peer.allowed_fast.erase(*piece);
+  std::erase(peer.suggested, *piece);
+  release_piece(peer, *piece);
+  update_interest(peer);
+  refill_ = true;
 }
 
 bool Torrent::patient(Peer& peer, TimePoint now) const {
