@@ -72,7 +72,9 @@ void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource sou
 
 void Torrent::dial_more(TimePoint now) {
   if (contradicted_) return;
-  const auto connected = static_cast<unsigned>(peers_.size() - closing_);
+  auto connected = static_cast<unsigned>(peers_.size() - closing_);
+  // While something is missing and an idle peer could give way, one more is tried at a time.
+  if (full() && connected > 0 && !complete() && least_useful(now) != nullptr) --connected;
   while (const auto endpoint =
              book_.next_dial(now, connected, static_cast<unsigned>(half_open_.size()))) {
     half_open_.insert(*endpoint);

@@ -179,6 +179,7 @@ class Torrent {
     double patience;             ///< left with its costly messages, as of patience_at
     TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
+    TimePoint last_transfer{};  ///< of payload, either way
     Bytes out;
   };
   struct ParkedRead {
@@ -233,6 +234,12 @@ class Torrent {
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
+
+  // torrent_room.cc: when every connection is taken
+  bool full() const;
+  bool idle(const Peer& peer, TimePoint now) const;
+  Peer* least_useful(TimePoint now) const;
+  Peer* gives_way_to(const Endpoint& newcomer, TimePoint now) const;
 
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
@@ -330,6 +337,7 @@ class Torrent {
   bool refill_ = false;        ///< something became free: look at every peer's queue
   bool want_hashes_ = false;   ///< hashes may be missing and a peer may bring them: ask_hashes()
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
+  std::optional<TimePoint> made_room_at_;  ///< when a peer last gave way to a newcomer
   std::set<Endpoint> half_open_;
   std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
   std::map<PieceIndex, PartialPiece> partials_;

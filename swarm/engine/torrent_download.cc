@@ -274,7 +274,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   peer.downloaded += block.length;
   peer.down.add(block.length, now);
   down_.add(block.length, now);
-  peer.last_block = now;
+  peer.last_block = peer.last_transfer = now;
   const auto asked = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                   [&](const Outstanding& o) { return o.block == block; });
   if (asked != peer.outstanding.end()) {

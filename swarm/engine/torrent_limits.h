@@ -16,6 +16,10 @@ inline constexpr Duration kKeepAlive = 100s;
 /// A peer with requests of ours that delivers nothing for so long is snubbed.
 inline constexpr Duration kBlockTimeout = 8s;
 inline constexpr Duration kHashTimeout = 4s;
+/// A peer that neither side wants anything of gives way to a newcomer after this time without
+/// payload, if there is no room otherwise; one of them at most in each kMakeRoomEvery.
+inline constexpr Duration kIdleBeforeRoom = 60s;
+inline constexpr Duration kMakeRoomEvery = 1s;
 /// Never spin: the earliest the engine asks to be woken again.
 inline constexpr Duration kMinWake = 5ms;
 /// Requests a peer may queue with us; more are rejected.

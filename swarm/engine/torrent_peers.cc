@@ -34,8 +34,9 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                         std::optional<Duration> rtt, TimePoint now) {
   const bool dialled = !theirs;
   half_open_.erase(endpoint);
+  Peer* const leaves = full() ? gives_way_to(endpoint, now) : nullptr;
   if (contradicted_ || book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
-      peers_.size() - closing_ >= config_.peer_book.max_connections) {
+      (full() && leaves == nullptr)) {
     if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
     return std::nullopt;
   }
@@ -44,6 +45,10 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                                            !dialled)).first->second;
   peer.connected_at = peer.last_received = peer.last_sent = peer.patience_at = now;
   if (rtt) peer.pace.set_connect_rtt(*rtt);
+  if (leaves != nullptr) {  // only now, or its place would look free to dial for
+    made_room_at_ = now;
+    drop(*leaves, "makes room for a newcomer", CloseReason::useless, now);
+  }
   if (dialled) {
     greet(peer, nullptr);
   } else {

@@ -148,7 +148,7 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
   if (peer == nullptr) return;
   peer->sending -= std::min(peer->sending, std::max(block.length, limits::kMinSendCost));
   if (ok) {
-    peer->last_sent = now;
+    peer->last_sent = peer->last_transfer = now;
     peer->uploaded += block.length;
     peer->sent_since_unchoke += block.length;
     peer->up.add(block.length, now);

@@ -82,6 +82,10 @@ void EngineNode::meet(std::initializer_list<unsigned> others) {
   enter([&] { torrent_->add_candidates(endpoints, engine::PeerSource::user, world_.now()); });
 }
 
+void EngineNode::hear_of(const std::vector<Endpoint>& others) {
+  enter([&] { torrent_->add_candidates(others, engine::PeerSource::tracker, world_.now()); });
+}
+
 void EngineNode::leave() {
   world_.network.leave(address());
   for (const auto& [peer, socket] : std::exchange(sockets_, {}))

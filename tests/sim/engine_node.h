@@ -48,6 +48,8 @@ class EngineNode final : public Party, private engine::TorrentHost {
 
   void meet(std::initializer_list<unsigned> others);
   void meet(unsigned other) { meet({other}); }
+  /// As a tracker would name them.
+  void hear_of(const std::vector<Endpoint>& others);
   /// Its line goes dead; come_back() brings the same engine back.
   void leave();
   void come_back();
