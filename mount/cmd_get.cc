@@ -116,11 +116,7 @@ class Watch {
       last_downloaded_ = stats.downloaded;
       progress_at_ = now;
     } else if (options_.timeout_s > 0 && now - progress_at_ > std::chrono::seconds(options_.timeout_s)) {
-      const std::string seconds = std::to_string(options_.timeout_s) + " s";
-      return give_up(fail(ErrorKind::timed_out,
-                          stats.peers == 0 ? "found no peer in " + seconds +
-                                                 "; check the tracker, or name a peer with --peer"
-                                           : "nothing arrived for " + seconds));
+      return give_up(fail(ErrorKind::timed_out, why_nothing_came(stats)));
     }
     if (stats.contradicted)
       return give_up(fail(ErrorKind::mismatch,
@@ -131,6 +127,15 @@ class Watch {
     timer_.async_wait([this](const boost::system::error_code& ec) {
       if (!ec) tick();
     });
+  }
+
+  std::string why_nothing_came(const engine::TorrentStats& stats) const {
+    const std::string seconds = std::to_string(options_.timeout_s) + " s";
+    if (stats.peers == 0)
+      return "found no peer in " + seconds + "; check the tracker, or name a peer with --peer";
+    if (stats.layers_missing > 0 && stats.downloaded == 0)
+      return "no peer gave the piece layers that this torrent lacks in " + seconds;
+    return "nothing arrived for " + seconds;
   }
 
   void completed() {

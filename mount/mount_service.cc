@@ -155,6 +155,7 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
           {"uploaded", s.uploaded},
           {"wasted", s.wasted},
           {"failed_pieces", s.failed_pieces},
+          {"layers_missing", s.layers_missing},
           {"banned_peers", s.banned},
           {"peers", s.peers},
           {"seeds", s.seeds},

@@ -48,7 +48,7 @@ bool Torrent::wanted_now(FileIndex file) const {
 }
 
 void Torrent::want_layers(TimePoint now) {
-  if (lacking_.empty()) return;
+  if (lacking_.empty() || complete()) return;
   std::set<wire::HashRef> asked;
   std::vector<Peer*> able;
   for (auto& [id, peer] : peers_) {
