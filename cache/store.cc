@@ -91,6 +91,7 @@ Result<> Store::open_record() {
   if (recorded->other_layout)
     if (const auto r = files_.remove_all(); !r) return r.error();
   record_ = std::move(*record);
+  if (options_.before_checks) options_.before_checks(*this);
 
   for (std::uint32_t i = 0; i < states_.count(); ++i) {
     if (!recorded->pieces[i]) continue;

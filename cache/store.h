@@ -46,6 +46,10 @@ struct StoreOptions {
   double reserve_share = 0.05;
   std::uint64_t reserve_bytes = 2ULL << 30;
 
+  /// Called by open() when blobs can be read and nothing has been verified yet: for what the
+  /// verification needs from an earlier run. Only with a state folder.
+  std::function<void(class Store&)> before_checks;
+
   Disk* disk = &posix_disk();  ///< must outlive the store
   std::function<TimePoint()> now = &std::chrono::steady_clock::now;
 

@@ -30,9 +30,9 @@ struct GetOptions {
 };
 
 /// A store over the tree below the folder; what lies there already is hashed and kept.
-Result<std::unique_ptr<cache::Store>> open_tree(
-    const std::shared_ptr<const metainfo::Metainfo>& metainfo, const stdfs::path& folder,
-    bool quiet) {
+Result<std::unique_ptr<cache::Store>> open_tree(const std::shared_ptr<metainfo::PieceRoots>& roots,
+                                                const stdfs::path& folder, bool quiet) {
+  const auto& metainfo = roots->metainfo();
   const stdfs::path base = folder / metainfo->name;
   cache::StoreOptions options;
   options.layout = metainfo->layout;
@@ -46,8 +46,7 @@ Result<std::unique_ptr<cache::Store>> open_tree(
   if (resumes) {
     ProgressLine line("checking", !quiet);
     auto checked = metainfo::check_pieces(
-        *metainfo, base,
-        [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
+        *roots, base, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
     if (!checked) return checked.error();
     here = checked->good;
   }
@@ -62,7 +61,7 @@ Result<std::unique_ptr<cache::Store>> open_tree(
     return fail(ErrorKind::no_space, folder.string() + ": " + human_size(missing) +
                                          " are missing and " + human_size(space.available) +
                                          " are free; make space, or mount it with --on-demand");
-  auto store = cache::Store::open(std::move(options), verifier(metainfo));
+  auto store = cache::Store::open(std::move(options), verifier(roots));
   if (store) (*store)->mark_present(here);
   return store;
 }
@@ -124,17 +123,26 @@ class Watch {
       progress_at_ = now;
     } else if (options_.timeout_s > 0 &&
                now - progress_at_ > std::chrono::seconds(options_.timeout_s)) {
-      return fail_with(fail(
-          ErrorKind::timed_out,
-          stats.peers == 0 ? "found no peer in " + std::to_string(options_.timeout_s) +
-                                 " s; check the tracker, or name a peer with --peer"
-                           : "nothing arrived for " + std::to_string(options_.timeout_s) + " s"));
+      return give_up(fail(ErrorKind::timed_out, why_nothing_came(stats)));
     }
+    if (stats.contradicted)
+      return give_up(fail(ErrorKind::mismatch,
+                          "the torrent contradicts itself, so nothing more of it can be verified; "
+                          "get another manifest"));
     if (stats.disk_full) return fail_disk();
     timer_.expires_after(200ms);
     timer_.async_wait([this](const boost::system::error_code& ec) {
       if (!ec) tick();
     });
+  }
+
+  std::string why_nothing_came(const engine::TorrentStats& stats) const {
+    const std::string seconds = std::to_string(options_.timeout_s) + " s";
+    if (stats.peers == 0)
+      return "found no peer in " + seconds + "; check the tracker, or name a peer with --peer";
+    if (stats.layers_missing > 0 && stats.downloaded == 0)
+      return "no peer gave the piece layers that this torrent lacks in " + seconds;
+    return "nothing arrived for " + seconds;
   }
 
   void completed() {
@@ -147,7 +155,7 @@ class Watch {
       line_.clear();
       const auto links = make_links(content_->metainfo(),
                                     stdfs::path(options_.folder) / content_->metainfo().name);
-      if (!links) return fail_with(links.error());
+      if (!links) return give_up(links.error());
       complete_ = true;
       if (options_.json) {
         const nlohmann::json done = {{"name", content_->metainfo().name}, {"complete", true}};
@@ -162,11 +170,12 @@ class Watch {
   }
 
   void fail_disk() {
-    fail_with(fail(ErrorKind::no_space, "the disk took no more; free some room and run it again"));
+    give_up(fail(ErrorKind::no_space, "the disk took no more; free some room and run it again"));
   }
-  void fail_with(Error error) {
+
+  void give_up(Error why) {
     gave_up_ = true;
-    error_ = std::move(error);
+    error_ = std::move(why);
     line_.clear();
     node_.stop();
   }
@@ -191,7 +200,8 @@ int run_get(const Context& context, const GetOptions& options) {
   std::error_code ec;
   stdfs::create_directories(folder, ec);
   if (ec) return report(Error::from_errno(ec.value(), folder.string()));
-  auto store = open_tree(metainfo, folder, context.verbosity < 0);
+  const auto roots = std::make_shared<metainfo::PieceRoots>(metainfo);
+  auto store = open_tree(roots, folder, context.verbosity < 0);
   if (!store) return report(store.error());
 
   auto node = SwarmNode::create(options.network, context.make_logger());
@@ -203,7 +213,7 @@ int run_get(const Context& context, const GetOptions& options) {
     interrupted = true;
     (*node)->stop();
   });
-  const auto content = (*node)->add(metainfo, std::move(*store), {});
+  const auto content = (*node)->add(roots, std::move(*store), {});
   Watch watch(**node, content, options, context.verbosity < 0);
   watch.start();
   (*node)->run();

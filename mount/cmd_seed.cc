@@ -23,11 +23,12 @@ struct SeedOptions {
 
 /// A read-only store over the content at `base`, every piece of which has just been hashed.
 Result<std::unique_ptr<cache::Store>> open_checked(
-    const std::shared_ptr<const metainfo::Metainfo>& metainfo, const std::filesystem::path& base,
+    const std::shared_ptr<metainfo::PieceRoots>& roots, const std::filesystem::path& base,
     bool quiet) {
+  const auto& metainfo = roots->metainfo();
   ProgressLine line("checking", !quiet);
   auto checked = metainfo::check_pieces(
-      *metainfo, base, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
+      *roots, base, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
   line.clear();
   if (!checked) return checked.error();
   if (const auto bad = checked->bad_pieces(); bad > 0) {
@@ -46,7 +47,7 @@ Result<std::unique_ptr<cache::Store>> open_checked(
   options.place.files = metainfo::content_paths(*metainfo, whole.filename());
   options.place.read_only = true;
   options.background_flush = false;
-  auto store = cache::Store::open(std::move(options), verifier(metainfo));
+  auto store = cache::Store::open(std::move(options), verifier(roots));
   if (store) (*store)->mark_present(checked->good);
   return store;
 }
@@ -57,14 +58,15 @@ int run_seed(const Context& context, const SeedOptions& options) {
   const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*loaded));
   const auto base = metainfo::find_content(*metainfo, options.path);
   if (!base) return report(base.error());
-  auto store = open_checked(metainfo, *base, context.verbosity < 0);
+  const auto roots = std::make_shared<metainfo::PieceRoots>(metainfo);
+  auto store = open_checked(roots, *base, context.verbosity < 0);
   if (!store) return report(store.error());
 
   auto node = SwarmNode::create(options.network, context.make_logger());
   if (!node) return report(node.error());
   boost::asio::signal_set signals((*node)->io(), SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code&, int) { (*node)->stop(); });
-  (*node)->add(metainfo, std::move(*store), {});
+  (*node)->add(roots, std::move(*store), {});
   if (options.json) {
     const nlohmann::json ready = {{"name", metainfo->name}, {"port", (*node)->port()}};
     std::printf("%s\n", ready.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());

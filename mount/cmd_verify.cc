@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "mount/commands.h"
 #include "mount/describe.h"
@@ -28,17 +30,23 @@ struct VerifyArgs {
 struct BadFile {
   Pieces pieces;                   ///< its bad pieces, ascending
   const Error* problem = nullptr;  ///< more than wrong bytes
+  bool pieces_unknown = false;     ///< which of its pieces are bad cannot be said
 };
 using BadFiles = std::map<std::uint32_t, BadFile>;  // by FileIndex
 
 BadFiles find_bad_files(const Metainfo& m, const CheckReport& report) {
   BadFiles bad;
-  for (const auto& problem : report.problems) bad[problem.file.value].problem = &problem.error;
+  for (const auto& problem : report.problems) {
+    bad[problem.file.value].problem = &problem.error;
+    bad[problem.file.value].pieces_unknown = problem.pieces_unknown;
+  }
   for (std::uint32_t i = 0; i < report.good.size(); ++i) {
     if (report.good[i]) continue;
     for (const auto& slice :
          m.layout.slices(PieceIndex(i), 0, m.layout.piece_size(PieceIndex(i)))) {
-      if (!slice.pad) bad[slice.file.value].pieces.push_back(i);
+      if (slice.pad) continue;
+      BadFile& file = bad[slice.file.value];
+      if (!file.pieces_unknown) file.pieces.push_back(i);
     }
   }
   return bad;
@@ -57,19 +65,18 @@ std::string ranges(const Pieces& pieces) {
   return out;
 }
 
-void print_json(const Metainfo& m, const CheckReport& report, const BadFiles& bad) {
+void print_json(const Metainfo& m, const BadFiles& bad) {
   nlohmann::ordered_json json = summary_json(m);
   json["ok"] = bad.empty();
-  Pieces bad_pieces;
-  for (std::uint32_t i = 0; i < report.good.size(); ++i) {
-    if (!report.good[i]) bad_pieces.push_back(i);
-  }
+  std::set<std::uint32_t> bad_pieces;
+  for (const auto& [index, file] : bad) bad_pieces.insert(file.pieces.begin(), file.pieces.end());
   json["bad_pieces"] = bad_pieces;
   json["bad_files"] = nlohmann::ordered_json::array();
   for (const auto& [index, file] : bad) {
     nlohmann::ordered_json entry;
     entry["path"] = display_path(m, m.files[index]);
     entry["bad_pieces"] = file.pieces;
+    if (file.pieces_unknown) entry["bad_pieces_unknown"] = true;
     if (file.problem) entry["error"] = file.problem->message;
     json["bad_files"].push_back(std::move(entry));
   }
@@ -93,7 +100,10 @@ Error summary(const Metainfo& m, const CheckReport& report, const BadFiles& bad,
   const auto unavailable =
       std::count_if(report.problems.begin(), report.problems.end(),
                     [](const auto& problem) { return problem.error.kind != ErrorKind::mismatch; });
-  const std::string text = path + ": " + std::to_string(report.bad_pieces()) + " of " +
+  const bool at_most =
+      std::any_of(bad.begin(), bad.end(), [](const auto& f) { return f.second.pieces_unknown; });
+  const std::string text = path + ": " + (at_most ? "up to " : "") +
+                           std::to_string(report.bad_pieces()) + " of " +
                            std::to_string(m.layout.piece_count()) + " pieces and " +
                            std::to_string(bad.size()) + " files do not match";
   if (unavailable == 0) return fail(ErrorKind::mismatch, text);
@@ -102,8 +112,10 @@ Error summary(const Metainfo& m, const CheckReport& report, const BadFiles& bad,
 }
 
 int run_verify(const Context& context, const VerifyArgs& args) {
-  const Result<Metainfo> metainfo = metainfo::load(args.manifest);
-  if (!metainfo) return report(metainfo.error());
+  Result<Metainfo> loaded = metainfo::load(args.manifest);
+  if (!loaded) return report(loaded.error());
+  const auto metainfo = std::make_shared<const Metainfo>(std::move(*loaded));
+  metainfo::PieceRoots roots(metainfo);
   const Result<std::filesystem::path> base = metainfo::find_content(*metainfo, args.path);
   if (!base) {
     report(base.error());
@@ -111,14 +123,13 @@ int run_verify(const Context& context, const VerifyArgs& args) {
   }
   const Result<CheckReport> checked = [&] {
     ProgressLine line("checking", context.verbosity >= 0);
-    return metainfo::check_pieces(*metainfo, *base, [&](std::uint64_t done, std::uint64_t total) {
-      line.update(done, total);
-    });
+    return metainfo::check_pieces(
+        roots, *base, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
   }();
   if (!checked) return report(checked.error());
   const BadFiles bad = find_bad_files(*metainfo, *checked);
   if (args.json) {
-    print_json(*metainfo, *checked, bad);
+    print_json(*metainfo, bad);
   } else if (bad.empty() && context.verbosity >= 0) {
     std::printf("ok: all %u pieces match (%s)\n", metainfo->layout.piece_count(),
                 human_size(metainfo->layout.content_size()).c_str());

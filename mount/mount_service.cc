@@ -18,9 +18,12 @@ using namespace std::chrono_literals;
 
 static std::string_view format_name(metainfo::Format format) {
   switch (format) {
-    case metainfo::Format::v1: return "v1";
-    case metainfo::Format::v2: return "v2";
-    case metainfo::Format::hybrid: return "hybrid";
+    case metainfo::Format::v1:
+      return "v1";
+    case metainfo::Format::v2:
+      return "v2";
+    case metainfo::Format::hybrid:
+      return "hybrid";
   }
   return "";
 }
@@ -50,15 +53,15 @@ Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& op
   return service;
 }
 
-/// A mount that has just been unmounted still tells its trackers and ends: that is waited for, since
-/// umount and mount in a row must work. A cache that stays in use is an error, a little later.
+/// A mount that has just been unmounted still tells its trackers and ends: that is waited for,
+/// since umount and mount in a row must work. A cache that stays in use is an error, a little
+/// later.
 static Result<std::unique_ptr<cache::Store>> open_when_free(const cache::StoreOptions& options,
                                                             const VerifyPiece& verify) {
   const TimePoint until = std::chrono::steady_clock::now() + 4s;
   while (true) {
     auto store = cache::Store::open(options, verify);
-    if (store || store.error().kind != ErrorKind::busy ||
-        std::chrono::steady_clock::now() >= until)
+    if (store || store.error().kind != ErrorKind::busy || std::chrono::steady_clock::now() >= until)
       return store;
     std::this_thread::sleep_for(50ms);
   }
@@ -69,14 +72,16 @@ Result<> MountService::open_torrents() {
   if (!node) return node.error();
   node_ = std::move(*node);
   for (const auto& metainfo : options_.torrents) {
-    auto store = open_when_free(
-        cache::StoreOptions::for_cache(options_.cache_folder, metainfo->hashes, metainfo->layout),
-        verifier(metainfo));
+    const auto roots = std::make_shared<metainfo::PieceRoots>(metainfo);
+    auto place =
+        cache::StoreOptions::for_cache(options_.cache_folder, metainfo->hashes, metainfo->layout);
+    place.before_checks = load_layers(roots);
+    auto store = open_when_free(place, verifier(roots));
     if (!store) return store.error();
     engine::TorrentConfig config;
     config.on_demand = options_.on_demand;
     config.read_timeout = options_.read_timeout;
-    contents_.push_back(node_->add(metainfo, std::move(*store), std::move(config)));
+    contents_.push_back(node_->add(roots, std::move(*store), std::move(config)));
     if (auto added = add_to_tree(contents_.back()); !added) return added;
   }
   return {};
@@ -151,12 +156,13 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
   for (std::size_t i = 0; i < m.files.size(); ++i)
     if (!m.files[i].pad) here += content->bytes_here(FileIndex(static_cast<std::uint32_t>(i)));
   const std::uint64_t size = m.layout.content_size();
-  const char* state = !answered                   ? "busy"
-                      : here == size              ? "seeding"
-                      : s.disk_full               ? "disk full"
-                      : s.peers == 0              ? "looking for peers"
-                      : options_.on_demand        ? "on demand"
-                                                  : "fetching";
+  const char* state = !answered            ? "busy"
+                      : s.contradicted     ? "manifest contradicts itself"
+                      : here == size       ? "seeding"
+                      : s.disk_full        ? "disk full"
+                      : s.peers == 0       ? "looking for peers"
+                      : options_.on_demand ? "on demand"
+                                           : "fetching";
   return {{"name", m.name},
           {"infohash", to_hex(m.hashes.primary())},
           {"progress", size == 0 ? 1.0 : static_cast<double>(here) / static_cast<double>(size)},
@@ -168,6 +174,7 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
           {"uploaded", s.uploaded},
           {"wasted", s.wasted},
           {"failed_pieces", s.failed_pieces},
+          {"layers_missing", s.layers_missing},
           {"banned_peers", s.banned},
           {"peers", s.peers},
           {"seeds", s.seeds},

@@ -2,11 +2,13 @@
 
 #include <utility>
 
+#include "swarm/metainfo/verify_piece.h"
+
 namespace swarmfs::mount {
 
-VerifyPiece verifier(std::shared_ptr<const metainfo::Metainfo> metainfo) {
-  return [metainfo = std::move(metainfo)](PieceIndex piece, std::span<const ByteView> bytes) {
-    return metainfo::verify_piece(*metainfo, piece, bytes);
+VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots) {
+  return [roots = std::move(roots)](PieceIndex piece, std::span<const ByteView> bytes) {
+    return metainfo::verify_piece(*roots, piece, bytes) == metainfo::PieceCheck::good;
   };
 }
 
@@ -32,20 +34,24 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
 SwarmNode::~SwarmNode() {
   session_.reset();  // ends its drivers and its pool before the contents they use
   // Others may hold the contents, but what they hold must not reach into the loop.
-  for (const auto& content : contents_) content->detach();
+  for (const auto& content : contents_) {
+    content->keep_layers();
+    content->detach();
+  }
 }
 
-std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<const metainfo::Metainfo> metainfo,
+std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRoots> roots,
                                                std::unique_ptr<cache::Store> store,
                                                engine::TorrentConfig config) {
-  auto content = std::make_shared<TorrentContent>(metainfo, std::move(store), kBlockMemory);
+  auto content = std::make_shared<TorrentContent>(roots, std::move(store), kBlockMemory);
   net::TorrentSetup setup;
-  setup.metainfo = std::move(metainfo);
+  setup.roots = std::move(roots);
   setup.store = &content->store();
   setup.keep = content.get();
   setup.config = std::move(config);
   setup.config.client_name = "swarmfs " SWARMFS_VERSION;
   setup.peers = peers_;
+  setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
   content->attach(session_->add(std::move(setup)));
   return content;

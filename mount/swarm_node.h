@@ -22,8 +22,8 @@ class SwarmNode {
                                                    std::shared_ptr<spdlog::logger> logger);
   ~SwarmNode();
 
-  /// Joins the swarm of a torrent kept in `store`.
-  std::shared_ptr<TorrentContent> add(std::shared_ptr<const metainfo::Metainfo> metainfo,
+  /// Joins the swarm of a torrent kept in `store`, which verifies with the same roots.
+  std::shared_ptr<TorrentContent> add(std::shared_ptr<metainfo::PieceRoots> roots,
                                       std::unique_ptr<cache::Store> store,
                                       engine::TorrentConfig config);
 
@@ -51,7 +51,7 @@ class SwarmNode {
 /// Memory for verified blocks beyond those the disk has yet to take.
 inline constexpr std::uint64_t kBlockMemory = 16 << 20;
 
-/// Verifies pieces of this manifest.
-VerifyPiece verifier(std::shared_ptr<const metainfo::Metainfo> metainfo);
+/// Verifies pieces of a manifest.
+VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots);
 
 }  // namespace swarmfs::mount

@@ -4,10 +4,22 @@
 
 namespace swarmfs::mount {
 
-TorrentContent::TorrentContent(std::shared_ptr<const metainfo::Metainfo> metainfo,
+/// Where a torrent's store keeps the layers that its manifest lacks.
+static constexpr std::string_view kLayersKey = "piece layers";
+
+std::function<void(cache::Store&)> load_layers(std::shared_ptr<metainfo::PieceRoots> roots) {
+  return [roots = std::move(roots)](cache::Store& store) {
+    if (roots->unknown() == 0) return;
+    const auto kept = store.blob(kLayersKey);
+    if (kept && *kept) roots->load(**kept);
+  };
+}
+
+TorrentContent::TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots,
                                std::unique_ptr<cache::Store> store, std::uint64_t memory_bytes)
-    : metainfo_(std::move(metainfo)),
-      layout_(metainfo_->layout),
+    : roots_(std::move(roots)),
+      kept_layers_(roots_->learnt()),
+      layout_(roots_->metainfo()->layout),
       store_(std::move(store)),
       memory_(memory_bytes) {}
 
@@ -74,6 +86,12 @@ ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, unsigne
           self->park(handle, std::move(spans), std::move(done), tries - 1);
         });
       });
+}
+
+void TorrentContent::keep_layers() {
+  const std::size_t learnt = roots_->learnt();
+  // A disk that does not take them costs the next run the fetching, and nothing else.
+  if (learnt != kept_layers_ && store_->put_blob(kLayersKey, roots_->save())) kept_layers_ = learnt;
 }
 
 void TorrentContent::cancel(ReadId read) { driver_->cancel_read(read); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -9,7 +10,7 @@
 #include "cache/block_cache.h"
 #include "cache/store.h"
 #include "swarm/base/content_source.h"
-#include "swarm/metainfo/metainfo.h"
+#include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
 #include "swarm/net/torrent_driver.h"
 
@@ -22,7 +23,7 @@ class TorrentContent final : public ContentSource,
                              public std::enable_shared_from_this<TorrentContent> {
  public:
   /// `memory_bytes`: for blocks kept beyond those the disk has yet to take.
-  TorrentContent(std::shared_ptr<const metainfo::Metainfo> metainfo,
+  TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots,
                  std::unique_ptr<cache::Store> store, std::uint64_t memory_bytes);
 
   /// Before the first read that is not answered from disk.
@@ -31,7 +32,10 @@ class TorrentContent final : public ContentSource,
   void detach() { driver_.reset(); }
   net::TorrentDriver& driver() { return *driver_; }
   cache::Store& store() { return *store_; }
-  const metainfo::Metainfo& metainfo() const { return *metainfo_; }
+  const metainfo::Metainfo& metainfo() const { return *roots_->metainfo(); }
+  /// Keeps the piece layers learnt since the last call beside the pieces, for the next run: see
+  /// load_layers(). May wait for the disk; one call at a time.
+  void keep_layers();
 
   // ContentSource
   ReadId read(const ReadRequest& request, ReadDone done) override;
@@ -56,11 +60,16 @@ class TorrentContent final : public ContentSource,
   bool collect_from_memory(const Layout::Span& span, Content& out);
   ReadId park(HandleId handle, Spans spans, ReadDone done, unsigned tries);
 
-  std::shared_ptr<const metainfo::Metainfo> metainfo_;
+  std::shared_ptr<metainfo::PieceRoots> roots_;
+  std::size_t kept_layers_;
   const Layout& layout_;
   std::unique_ptr<cache::Store> store_;
   cache::BlockCache memory_;
   std::shared_ptr<net::TorrentDriver> driver_;
 };
+
+/// For StoreOptions::before_checks: gives `roots` the piece layers that an earlier run kept, so that
+/// what it has written can be verified. Layers that the disk has changed are left out.
+std::function<void(cache::Store&)> load_layers(std::shared_ptr<metainfo::PieceRoots> roots);
 
 }  // namespace swarmfs::mount

@@ -162,6 +162,11 @@ void PeerBook::ban(const IpAddress& address, TimePoint now) {
   earliest_stale_ = true;
 }
 
+bool PeerBook::named_by_user(const Endpoint& endpoint) const {
+  const auto at = entries_.find(endpoint);
+  return at != entries_.end() && at->second.source == PeerSource::user;
+}
+
 void PeerBook::forgive(TimePoint now) {
   for (auto& [endpoint, entry] : entries_) {
     if (entry.failures == 0) continue;

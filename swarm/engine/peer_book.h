@@ -90,6 +90,8 @@ class PeerBook {
 
   /// A liar is out for the run, whoever named it. The caller closes its connections.
   void ban(const IpAddress& address, TimePoint now);
+  /// Whether the user gave this address.
+  bool named_by_user(const Endpoint& endpoint) const;
   bool banned(const IpAddress& address) const { return banned_.contains(address); }
 
   /// The network came back or changed: failures so far say nothing.

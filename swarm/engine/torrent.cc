@@ -7,19 +7,30 @@
 
 namespace swarmfs::engine {
 
-Torrent::Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConfig config,
+/// Without its root a v2 piece can be neither checked nor vouched for, wherever it lies.
+static Bitfield verifiable_of(Bitfield have, const metainfo::PieceRoots& roots) {
+  if (roots.unknown() == 0 || roots.metainfo()->has_v1()) return have;
+  for (std::uint32_t i = 0; i < have.size(); ++i)
+    if (have.test(PieceIndex(i)) && !roots.of(PieceIndex(i))) have.clear(PieceIndex(i));
+  return have;
+}
+
+Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig config,
                  TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed)
-    : metainfo_(std::move(metainfo)),
+    : roots_(std::move(roots)),
+      metainfo_(roots_->metainfo()),
       layout_(metainfo_->layout),
       config_(std::move(config)),
       host_(host),
       rng_(rng_seed),
-      picker_(have),
+      picker_(verifiable_of(have, *roots_)),
       choker_(config_.choker),
       book_(config_.peer_book, rng_()),
       sent_per_piece_(layout_.piece_count()),
       suggested_per_piece_(layout_.piece_count()) {
   book_.set_complete(complete(), TimePoint{});
+  const std::vector<FileIndex> lacking = roots_->incomplete();
+  lacking_.insert(lacking.begin(), lacking.end());
 }
 
 Torrent::~Torrent() = default;
@@ -35,6 +46,7 @@ Bytes& Torrent::to(Peer& peer) {
 }
 
 void Torrent::flush(TimePoint now) {
+  ask_hashes(now);
   // Those that stall come last: what one of them gave back is better asked of another.
   if (std::exchange(refill_, false))
     for (const bool snubbed : {false, true})
@@ -59,7 +71,10 @@ void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource sou
 }
 
 void Torrent::dial_more(TimePoint now) {
-  const auto connected = static_cast<unsigned>(peers_.size() - closing_);
+  if (contradicted_) return;
+  auto connected = static_cast<unsigned>(peers_.size() - closing_);
+  // While something is missing and an idle peer could give way, one more is tried at a time.
+  if (full() && connected > 0 && !complete() && least_useful(now) != nullptr) --connected;
   while (const auto endpoint =
              book_.next_dial(now, connected, static_cast<unsigned>(half_open_.size()))) {
     half_open_.insert(*endpoint);
@@ -67,6 +82,31 @@ void Torrent::dial_more(TimePoint now) {
   }
   if (const auto next = book_.deadline(connected, static_cast<unsigned>(half_open_.size())))
     wake_at(*next);
+}
+
+Error Torrent::contradiction_error() {
+  return fail(ErrorKind::mismatch, "the torrent has stopped: its manifest contradicts itself");
+}
+
+/// No peer is to blame for hashes that no bytes can match, and nothing more can be verified.
+void Torrent::contradict(std::string_view what, TimePoint now) {
+  if (std::exchange(contradicted_, true)) return;
+  host_.log(2, "stopped, because the manifest contradicts itself: " + std::string(what));
+  for (auto& [id, peer] : peers_)
+    drop(*peer, "the manifest contradicts itself", CloseReason::useless, now);
+  for (const auto& [piece, partial] : partials_) {
+    picker_.set_state(piece, PieceState::absent);
+    host_.forget_piece(piece);
+  }
+  partials_.clear();
+  leaves_.clear();
+  suspects_.clear();
+  windows_.clear();
+  while (!reads_.empty()) {
+    const ReadId id = reads_.begin()->first;
+    forget_read(reads_.begin());
+    host_.read_failed(id, contradiction_error());
+  }
 }
 
 void Torrent::on_dial_failed(const Endpoint& endpoint, TimePoint now) {
@@ -125,12 +165,13 @@ void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
       wake_at(since + limits::kBlockTimeout);
     }
   }
-  while (!peer.hash_fetches.empty() &&
-         now - peer.hash_fetches.front().sent >= limits::kHashTimeout) {
-    peer.no_leaves = true;
-    peer.hash_fetches.pop_front();
-  }
+  while (!peer.hash_fetches.empty() && now - peer.hash_fetches.front().sent >= limits::kHashTimeout)
+    give_up_fetch(peer, peer.hash_fetches.front().ref, now);
   if (!peer.hash_fetches.empty()) wake_at(peer.hash_fetches.front().sent + limits::kHashTimeout);
+  if (lacking_.empty() || peer.layers_after == TimePoint{}) return;
+  if (now < peer.layers_after) return wake_at(peer.layers_after);
+  peer.layers_after = {};
+  want_hashes_ = true;
 }
 
 void Torrent::choke_round(TimePoint now) {
@@ -168,7 +209,9 @@ TorrentStats Torrent::stats(TimePoint now) const {
   s.pieces = layout_.piece_count();
   s.failed_pieces = failed_pieces_;
   s.banned = banned_;
+  s.layers_missing = static_cast<unsigned>(lacking_.size());
   s.disk_full = disk_full_;
+  s.contradicted = contradicted_;
   s.sent_per_piece = sent_per_piece_;
   return s;
 }

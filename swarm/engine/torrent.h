@@ -25,7 +25,7 @@
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/metainfo/merkle.h"
-#include "swarm/metainfo/metainfo.h"
+#include "swarm/metainfo/verify_piece.h"
 #include "swarm/wire/handshake.h"
 #include "swarm/wire/peer_message.h"
 
@@ -58,15 +58,18 @@ struct TorrentStats {
   std::uint32_t pieces = 0;
   std::uint32_t failed_pieces = 0;
   unsigned banned = 0;
+  unsigned layers_missing = 0;  ///< files whose piece layer is still to come (BEP 52)
   bool disk_full = false;
+  bool contradicted = false;
   std::vector<std::uint32_t> sent_per_piece;  ///< blocks uploaded, by piece
 };
 
 class Torrent {
  public:
-  /// `metainfo` is shared, immutable. `host` outlives the Torrent.
-  Torrent(std::shared_ptr<const metainfo::Metainfo> metainfo, TorrentConfig config,
-          TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed);
+  /// `roots` is shared with whoever verifies pieces; only the Torrent adds to it from now on. Of
+  /// the pieces in `have` those count that can be verified. `host` outlives the Torrent.
+  Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig config, TorrentHost& host,
+          const Bitfield& have, std::uint64_t rng_seed);
   ~Torrent();
 
   // --- peers
@@ -85,7 +88,7 @@ class Torrent {
   void on_block_sent(PeerId peer, const wire::BlockRef& block, bool ok, TimePoint now);
 
   // --- content
-  void on_piece_hashed(PieceIndex piece, bool ok, TimePoint now);
+  void on_piece_hashed(PieceIndex piece, metainfo::PieceCheck check, TimePoint now);
   void on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoint now);
   /// A stored piece turned out damaged: fetch it again.
   void on_piece_lost(PieceIndex piece, TimePoint now);
@@ -112,6 +115,9 @@ class Torrent {
   bool is_our_hash(const Sha1Hash& hash) const;
   const Bitfield& have() const { return picker_.have(); }
   bool complete() const { return picker_.have().all(); }
+  /// The manifest's hashes disagree (BEP 52: a hybrid's piece must pass both): the torrent has
+  /// stopped, and reads of what is not here fail with mismatch.
+  bool contradicted() const { return contradicted_; }
   TorrentStats stats(TimePoint now) const;
   struct Totals {
     std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
@@ -148,8 +154,10 @@ class Torrent {
     bool counted_seed = false;
     bool upload_only = false;
     bool no_leaves = false;  ///< rejected a leaf layer request
+    TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
+    std::uint8_t dont_have_id = 0;  ///< its id for lt_donthave (BEP 54); 0: it knows none
     MessageFramer framer;
     wire::ClientId client_id{};
     Bitfield bits;
@@ -171,6 +179,7 @@ class Torrent {
     double patience;             ///< left with its costly messages, as of patience_at
     TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
+    TimePoint last_transfer{};  ///< of payload, either way
     Bytes out;
   };
   struct ParkedRead {
@@ -198,11 +207,14 @@ class Torrent {
   void wake_at(TimePoint t) { wake_ = std::min(wake_, t); }
   void check_peer_timers(Peer& peer, TimePoint now);
   void dial_more(TimePoint now);
+  void contradict(std::string_view what, TimePoint now);
+  static Error contradiction_error();
   void choke_round(TimePoint now);
 
   // torrent_peers.cc: connections and messages
   void greet(Peer& peer, const wire::Handshake* theirs);
   void introduce(Peer& peer, bool fast);
+  void extend(Peer& peer);
   void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
   void drop_second_connection(Peer& peer, TimePoint now);
   bool on_handshake(Peer& peer, ByteView frame, TimePoint now);
@@ -217,13 +229,22 @@ class Torrent {
   void disbelieve(Peer& peer, PieceIndex piece);
   void on_have(Peer& peer, PieceIndex piece, TimePoint now);
   void on_extended(Peer& peer, const wire::Extended& message, TimePoint now);
+  void on_extension_handshake(Peer& peer, ByteView payload, TimePoint now);
+  void on_dont_have(Peer& peer, ByteView payload, TimePoint now);
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
 
+  // torrent_room.cc: when every connection is taken
+  bool full() const;
+  bool idle(const Peer& peer, TimePoint now) const;
+  Peer* least_useful(TimePoint now) const;
+  Peer* gives_way_to(const Endpoint& newcomer, TimePoint now) const;
+
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
   bool verifiable(PieceIndex piece) const;
+  bool anything_to_begin() const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   std::optional<wire::BlockRef> next_block(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
@@ -243,6 +264,7 @@ class Torrent {
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
+  void release_piece(Peer& peer, PieceIndex piece);
   void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void finish_piece(PartialPiece& partial, TimePoint now);
   void piece_failed(PieceIndex piece, TimePoint now);
@@ -258,6 +280,7 @@ class Torrent {
   void unchoke(Peer& peer, TimePoint now);
   void choke(Peer& peer);
   void reject(Peer& peer, const wire::BlockRef& block);
+  void withdraw(Peer& peer, PieceIndex piece);
   bool servable(const wire::BlockRef& block) const;
   bool first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const;
   std::deque<wire::BlockRef>::iterator next_upload(Peer& peer, TimePoint now);
@@ -274,10 +297,12 @@ class Torrent {
   void forget_read(std::map<ReadId, ParkedRead>::iterator it);
 
   // torrent_hashes.cc: BEP 52
+  void ask_hashes(TimePoint now);
+  static metainfo::merkle::HashRun run_of(const wire::HashRef& ref);
+  void give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now);
   void want_leaves(const Layout::Span& span, TimePoint now);
   void want_leaves_of_reads(TimePoint now);
   void on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now);
-  void on_hash_reject(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
                            std::uint32_t piece_in_file, const std::vector<Sha256Hash>& leaves);
@@ -287,6 +312,15 @@ class Torrent {
   /// discarded and its sender dropped.
   bool check_block(PartialPiece& partial, std::uint32_t block, TimePoint now);
 
+  // torrent_layers.cc: BEP 52, where the manifest lacks piece layers
+  bool may_ask_layers(const Peer& peer, TimePoint now) const;
+  bool is_layer(const wire::HashRef& ref) const;
+  wire::HashRef layer_run(FileIndex file, PieceIndex piece) const;
+  bool wanted_now(FileIndex file) const;
+  void want_layers(TimePoint now);
+  void on_layer(Peer& peer, PieceIndex piece, const wire::Hashes& message, TimePoint now);
+
+  std::shared_ptr<metainfo::PieceRoots> roots_;
   std::shared_ptr<const metainfo::Metainfo> metainfo_;
   const Layout& layout_;
   TorrentConfig config_;
@@ -301,7 +335,9 @@ class Torrent {
   std::vector<PeerId> dirty_;  ///< peers with bytes in `out`
   bool slot_freed_ = false;    ///< an unchoke ended between rounds
   bool refill_ = false;        ///< something became free: look at every peer's queue
+  bool want_hashes_ = false;   ///< hashes may be missing and a peer may bring them: ask_hashes()
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
+  std::optional<TimePoint> made_room_at_;  ///< when a peer last gave way to a newcomer
   std::set<Endpoint> half_open_;
   std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
   std::map<PieceIndex, PartialPiece> partials_;
@@ -322,10 +358,12 @@ class Torrent {
 
   /// Proven leaf hashes of pieces in flight, by block.
   std::map<PieceIndex, std::vector<std::optional<Sha256Hash>>> leaves_;
-  std::map<Sha256Hash, FileIndex> roots_;  ///< filled on first use
+  std::map<Sha256Hash, FileIndex> file_roots_;  ///< filled on first use
   std::map<FileIndex, metainfo::merkle::HashTree> trees_;
   std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;
+  std::set<FileIndex> lacking_;  ///< their piece layer is not complete
 
+  bool contradicted_ = false;
   bool room_ = true;
   bool disk_full_ = false;
   TimePoint disk_failed_at_{};

@@ -22,16 +22,21 @@ void Torrent::fill(Peer& peer, TimePoint now) {
   }
 }
 
-/// A v2 manifest may lack a file's piece layer: then a right piece could not be told from a wrong one.
+/// While a v2 file's piece layer is missing, a right piece could not be told from a wrong one.
 bool Torrent::verifiable(PieceIndex piece) const {
-  return metainfo_->has_v1() || metainfo_->piece_roots[piece.value].has_value();
+  return metainfo_->has_v1() || roots_->of(piece).has_value();
+}
+
+/// Whether a piece is absent and could be verified; those that could not are all absent.
+bool Torrent::anything_to_begin() const {
+  return picker_.absent_count() > (metainfo_->has_v1() ? 0 : roots_->unknown());
 }
 
 bool Torrent::may_ask(const Peer& peer, PieceIndex piece) const {
-  if (!peer.bits.test(piece) || !verifiable(piece)) return false;
+  if (!peer.bits.test(piece)) return false;
   if (peer.peer_choking && !peer.allowed_fast.contains(piece)) return false;
   const PieceState state = picker_.state(piece);
-  return state == PieceState::absent || state == PieceState::in_flight;
+  return state == PieceState::in_flight || (state == PieceState::absent && verifiable(piece));
 }
 
 PartialPiece* Torrent::partial(PieceIndex piece) {
@@ -165,7 +170,7 @@ std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
   for (auto& [piece, p] : partials_)
     if (p.sole == peer.id && p.free > 0 && may_ask(peer, piece))
       if (auto block = take(piece)) return block;
-  if (room_for_new_piece()) {
+  if (room_for_new_piece() && anything_to_begin()) {
     const auto absent = [&](PieceIndex piece) {
       return picker_.state(piece) == PieceState::absent && may_ask(peer, piece);
     };
@@ -237,7 +242,7 @@ std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now)
   // End game: every missing block is with somebody, so the slow ones are asked again; but most
   // duplicates would only cross what is on its way.
   const bool spent = hedged_ > downloaded_ / limits::kHedgedShare;
-  if (!spent && (picker_.absent_count() == 0 || config_.on_demand))
+  if (!spent && (!anything_to_begin() || config_.on_demand))
     for (const auto& [piece, p] : partials_)
       if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies)) {
         hedged_ += block->length;
@@ -269,7 +274,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   peer.downloaded += block.length;
   peer.down.add(block.length, now);
   down_.add(block.length, now);
-  peer.last_block = now;
+  peer.last_block = peer.last_transfer = now;
   const auto asked = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                   [&](const Outstanding& o) { return o.block == block; });
   if (asked != peer.outstanding.end()) {
@@ -329,6 +334,17 @@ void Torrent::release_all(Peer& peer) {
       if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize});
 }
 
+void Torrent::release_piece(Peer& peer, PieceIndex piece) {
+  std::erase_if(peer.outstanding, [&](const Outstanding& o) {
+    if (o.block.piece != piece) return false;
+    release(peer, o.block);
+    return true;
+  });
+  // Begun by it alone, it is anyone's, even if nothing of it was on its way.
+  if (PartialPiece* p = partial(piece); p != nullptr && p->sole == peer.id)
+    release(peer, wire::BlockRef{piece, 0, kBlockSize});
+}
+
 void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                [&](const Outstanding& o) { return o.block == block; });
@@ -361,12 +377,14 @@ void Torrent::finish_piece(PartialPiece& p, TimePoint now) {
   host_.hash_piece(p.piece, blocks_of(p));
 }
 
-void Torrent::on_piece_hashed(PieceIndex piece, bool ok, TimePoint now) {
+void Torrent::on_piece_hashed(PieceIndex piece, metainfo::PieceCheck check, TimePoint now) {
   if (picker_.state(piece) != PieceState::verifying) return;
-  if (ok) {
-    piece_done(piece, now);
-  } else {
-    piece_failed(piece, now);
+  switch (check) {
+    case metainfo::PieceCheck::good: piece_done(piece, now); break;
+    case metainfo::PieceCheck::bad: piece_failed(piece, now); break;
+    case metainfo::PieceCheck::contradiction:
+      contradict("the v1 and the v2 hash of piece " + std::to_string(piece.value) + " disagree", now);
+      break;
   }
   refill_ = true;
   flush(now);
@@ -459,11 +477,16 @@ void Torrent::on_piece_stored(PieceIndex piece, const Result<>& stored, TimePoin
 
 void Torrent::lose(PieceIndex piece, TimePoint now) {
   if (picker_.state(piece) != PieceState::have) return;
+  const bool was_complete = complete();
   picker_.set_state(piece, PieceState::absent);
   book_.set_complete(false, now);
   host_.forget_piece(piece);
-  for (auto& [id, peer] : peers_)
-    if (!peer->closing) update_interest(*peer);
+  for (auto& [id, peer] : peers_) {
+    if (peer->closing) continue;
+    withdraw(*peer, piece);
+    if (was_complete && peer->extended) extend(*peer);  // no longer one that only uploads
+    update_interest(*peer);
+  }
 }
 
 void Torrent::on_piece_lost(PieceIndex piece, TimePoint now) {

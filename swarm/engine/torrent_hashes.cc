@@ -28,16 +28,36 @@ PieceNode node_of(const Layout& layout, PieceIndex piece) {
           index * (layout.piece_length() / kBlockSize)};
 }
 
-merkle::HashRun run_of(const wire::HashRef& ref) {
+}  // namespace
+
+merkle::HashRun Torrent::run_of(const wire::HashRef& ref) {
   return {ref.base_layer, ref.index, ref.length, ref.proof_layers};
 }
 
-}  // namespace
+/// Once an event, after whatever may have changed what is missing or who may bring it.
+void Torrent::ask_hashes(TimePoint now) {
+  if (!std::exchange(want_hashes_, false) || !metainfo_->has_v2()) return;
+  want_layers(now);
+  want_leaves_of_reads(now);
+}
+
+/// A peer rejected a hash request, or let it lie for too long.
+void Torrent::give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now) {
+  if (std::erase_if(peer.hash_fetches, [&](const HashFetch& f) { return f.ref == ref; }) == 0)
+    return;  // not awaited any more
+  want_hashes_ = true;
+  if (!is_layer(ref)) {
+    peer.no_leaves = true;
+    return;
+  }
+  peer.layers_after = now + limits::kLayerRest;
+  wake_at(peer.layers_after);
+}
 
 /// Asks one able peer for the leaves of the run of blocks around `block` of a piece.
 void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
   const PieceIndex piece = span.piece;
-  if (picker_.state(piece) == PieceState::have || !metainfo_->piece_roots[piece.value]) return;
+  if (picker_.state(piece) == PieceState::have || !roots_->of(piece)) return;
   const PieceNode node = node_of(layout_, piece);
   if (node.height == 0) return;  // one block: the piece is its own leaf
   const std::uint32_t width = 1U << node.height;
@@ -64,7 +84,6 @@ void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
 }
 
 void Torrent::want_leaves_of_reads(TimePoint now) {
-  if (!metainfo_->has_v2()) return;
   unsigned looked = 0;
   for (const auto& [id, read] : reads_) {
     if (++looked > limits::kReadsLookedAt) break;
@@ -78,11 +97,13 @@ void Torrent::on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now) 
   if (it == peer.hash_fetches.end()) return;
   const PieceIndex piece = it->piece;
   peer.hash_fetches.erase(it);
+  want_hashes_ = true;
+  if (is_layer(message.ref)) return on_layer(peer, piece, message, now);
   const PieceNode node = node_of(layout_, piece);
   const merkle::HashRun run = run_of(message.ref);
   const auto top = merkle::climb(run, message.hashes);
   if (!top || top->level != node.height || top->index != node.index ||
-      top->hash != *metainfo_->piece_roots[piece.value])
+      top->hash != roots_->of(piece))
     return ban(peer, "sent hashes that do not lead to the manifest's", now);
 
   const PieceState state = picker_.state(piece);
@@ -96,15 +117,6 @@ void Torrent::on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now) 
     for (std::uint32_t b = 0; b < p->slots.size(); ++b)
       if (p->slots[b].state == BlockSlot::State::received) check_block(*p, b, now);
   }
-  want_leaves_of_reads(now);
-}
-
-void Torrent::on_hash_reject(Peer& peer, const wire::HashRef& ref, TimePoint now) {
-  const auto count = std::erase_if(peer.hash_fetches,
-                                   [&](const HashFetch& f) { return f.ref == ref; });
-  if (count == 0) return;
-  peer.no_leaves = true;
-  want_leaves_of_reads(now);
 }
 
 bool Torrent::check_block(PartialPiece& p, std::uint32_t block, TimePoint now) {
@@ -136,12 +148,12 @@ bool Torrent::check_block(PartialPiece& p, std::uint32_t block, TimePoint now) {
 }
 
 std::optional<FileIndex> Torrent::file_with_root(const Sha256Hash& root) {
-  if (roots_.empty()) {
+  if (file_roots_.empty()) {
     for (std::uint32_t f = 0; f < metainfo_->files.size(); ++f)
-      if (const auto& r = metainfo_->files[f].pieces_root) roots_.emplace(*r, FileIndex(f));
+      if (const auto& r = metainfo_->files[f].pieces_root) file_roots_.emplace(*r, FileIndex(f));
   }
-  const auto it = roots_.find(root);
-  return it == roots_.end() ? std::nullopt : std::optional(it->second);
+  const auto it = file_roots_.find(root);
+  return it == file_roots_.end() ? std::nullopt : std::optional(it->second);
 }
 
 void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now) {
@@ -221,11 +233,11 @@ const merkle::HashTree* Torrent::file_tree(FileIndex file) {
   const auto found = trees_.find(file);
   if (found != trees_.end()) return &found->second;
   const std::uint64_t length = layout_.files()[file.value].length;
-  if (length <= layout_.piece_length()) return nullptr;
+  if (length <= layout_.piece_length() || !roots_->complete(file)) return nullptr;
   merkle::Hashes layer;
   const auto range = layout_.pieces_of(file);
   for (PieceIndex p = range.first; p < range.end; ++p) {
-    const auto& root = metainfo_->piece_roots[p.value];
+    const auto root = roots_->of(p);
     if (!root) return nullptr;
     layer.push_back(*root);
   }

@@ -41,6 +41,10 @@ class TorrentHost {
   /// Computes the leaf hashes of a piece that is here. Answer: on_leaves.
   virtual void load_leaves(PieceIndex piece) = 0;
 
+  /// The piece layer of a file that the manifest lacks is complete: a later run may want to know
+  /// it (metainfo::PieceRoots::save).
+  virtual void layer_learnt() = 0;
+
   /// A parked read can be answered now from what is kept.
   virtual void read_ready(ReadId read) = 0;
   virtual void read_failed(ReadId read, Error error) = 0;

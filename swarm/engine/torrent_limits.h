@@ -16,6 +16,10 @@ inline constexpr Duration kKeepAlive = 100s;
 /// A peer with requests of ours that delivers nothing for so long is snubbed.
 inline constexpr Duration kBlockTimeout = 8s;
 inline constexpr Duration kHashTimeout = 4s;
+/// A peer that neither side wants anything of gives way to a newcomer after this time without
+/// payload, if there is no room otherwise; one of them at most in each kMakeRoomEvery.
+inline constexpr Duration kIdleBeforeRoom = 60s;
+inline constexpr Duration kMakeRoomEvery = 1s;
 /// Never spin: the earliest the engine asks to be woken again.
 inline constexpr Duration kMinWake = 5ms;
 /// Requests a peer may queue with us; more are rejected.
@@ -55,6 +59,8 @@ inline constexpr unsigned kReadsLookedAt = 128;
 /// Hash requests in flight to one peer, and the longest run of hashes (BEP 52 peers' own limits).
 inline constexpr std::size_t kMaxHashFetches = 2;
 inline constexpr std::uint32_t kMaxHashRun = 512;
+/// How long a peer that does not give piece layers is not asked for more: it may get them itself.
+inline constexpr Duration kLayerRest = 10s;
 inline constexpr std::size_t kMaxLeafRequests = 64;
 inline constexpr unsigned kMaxPeerLeafRequests = 8;
 inline constexpr std::size_t kMaxSuggested = 16;

@@ -16,6 +16,9 @@ struct Overloaded : F... {
 };
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
+
+/// Under which id we want lt_donthave messages.
+constexpr std::uint8_t kDontHaveId = 1;
 }  // namespace
 
 Torrent::Peer::Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted)
@@ -31,8 +34,9 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                         std::optional<Duration> rtt, TimePoint now) {
   const bool dialled = !theirs;
   half_open_.erase(endpoint);
-  if (book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
-      peers_.size() - closing_ >= config_.peer_book.max_connections) {
+  Peer* const leaves = full() ? gives_way_to(endpoint, now) : nullptr;
+  if (contradicted_ || book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
+      (full() && leaves == nullptr)) {
     if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
     return std::nullopt;
   }
@@ -41,6 +45,10 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                                            !dialled)).first->second;
   peer.connected_at = peer.last_received = peer.last_sent = peer.patience_at = now;
   if (rtt) peer.pace.set_connect_rtt(*rtt);
+  if (leaves != nullptr) {  // only now, or its place would look free to dial for
+    made_room_at_ = now;
+    drop(*leaves, "makes room for a newcomer", CloseReason::useless, now);
+  }
   if (dialled) {
     greet(peer, nullptr);
   } else {
@@ -107,15 +115,20 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
     peer.booked = peer.endpoint;
   }
   if (!peer.introduced) introduce(peer, peer.fast);
-  if (!peer.extended) return;
+  if (peer.extended) extend(peer);
+  wake_at(now + limits::kKeepAlive);
+}
+
+/// Says what we take and are (BEP 10); again when that has changed.
+void Torrent::extend(Peer& peer) {
   wire::ExtensionHandshake mine;
+  mine.ids.lt_donthave = kDontHaveId;
   mine.version = config_.client_name;
   if (config_.listen_port != 0) mine.port = config_.listen_port;
   mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
   mine.upload_only = complete();
   mine.yourip = peer.endpoint.address;
   wire::append_extended(to(peer), wire::kExtensionHandshakeId, wire::encode(mine));
-  wake_at(now + limits::kKeepAlive);
 }
 
 /// Two peers that dial each other at once need one connection. Both ends must drop the same one:
@@ -153,6 +166,7 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
     return is_handshake ? on_handshake(*peer, frame, now) : on_message(*peer, frame, now);
   });
   if (!fed && !peer->closing) drop(*peer, fed.error().message, CloseReason::misbehaved, now);
+  ask_hashes(now);
   if (!peer->closing) {
     fill(*peer, now);
     send_blocks(*peer, now);
@@ -226,7 +240,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
           [&](const wire::Extended& m) { on_extended(peer, m, now); },
           [&](const wire::HashRequest& m) { on_hash_request(peer, m.ref, now); },
           [&](const wire::Hashes& m) { on_hashes(peer, m, now); },
-          [&](const wire::HashReject& m) { on_hash_reject(peer, m.ref, now); },
+          [&](const wire::HashReject& m) { give_up_fetch(peer, m.ref, now); },
       },
       *parsed);
   return !peer.closing;
@@ -243,7 +257,7 @@ void Torrent::set_bits(Peer& peer, Bitfield bits, TimePoint now) {
     picker_.add_peer(peer.bits);
   }
   update_interest(peer);
-  want_leaves_of_reads(now);
+  want_hashes_ = true;
 }
 
 void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
@@ -255,6 +269,7 @@ void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
     became_seed(peer, now);
   }
   if (!peer.am_interested && !have().test(piece)) update_interest(peer);
+  if (!lacking_.empty() && may_ask_layers(peer, now)) want_hashes_ = true;
 }
 
 void Torrent::became_seed(Peer& peer, TimePoint now) {
@@ -272,6 +287,7 @@ void Torrent::disbelieve(Peer& peer, PieceIndex piece) {
     peer.counted_seed = false;
     picker_.remove_seed();
     picker_.add_peer(peer.bits);
+    if (peer.booked) book_.set_seed(*peer.booked, false);
   }
   picker_.peer_lost(piece);
   peer.bits.clear(piece);
@@ -286,9 +302,15 @@ void Torrent::update_interest(Peer& peer) {
 }
 
 void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint now) {
-  if (message.id != wire::kExtensionHandshakeId) return;  // we offer no extension messages yet
-  const auto theirs = wire::parse_extension_handshake(message.payload);
+  if (message.id == wire::kExtensionHandshakeId)
+    return on_extension_handshake(peer, message.payload, now);
+  if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
+}
+
+void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now) {
+  const auto theirs = wire::parse_extension_handshake(payload);
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
+  if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
   // An accepted peer's listening port makes it someone we can dial later.
@@ -296,6 +318,22 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
     const Endpoint listening{peer.endpoint.address, *theirs->port};
     if (book_.on_incoming(listening, now)) peer.booked = listening;
   }
+}
+
+/// BEP 54: taken at its word; what it was asked of the piece is asked of others.
+void Torrent::on_dont_have(Peer& peer, ByteView payload, TimePoint now) {
+  const auto piece = wire::parse_dont_have(payload);
+  if (!piece || piece->value >= layout_.piece_count())
+    return drop(peer, "lost a piece that does not exist", CloseReason::misbehaved, now);
+  if (!patient(peer, now))
+    return drop(peer, "keeps losing what it offers", CloseReason::misbehaved, now);
+  disbelieve(peer, *piece);
+  peer.upload_only = false;  // it may want the piece again
+  peer.allowed_fast.erase(*piece);
+  std::erase(peer.suggested, *piece);
+  release_piece(peer, *piece);
+  update_interest(peer);
+  refill_ = true;
 }
 
 bool Torrent::patient(Peer& peer, TimePoint now) const {
@@ -349,6 +387,7 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
     book_.on_closed(*peer.booked, now, kind);
   }
   if (!peer.am_choking) slot_freed_ = true;
+  if (!peer.hash_fetches.empty()) want_hashes_ = true;
   std::erase_if(first_copies_, [&](const auto& copy) { return copy.second.to == peer.id; });
   refill_ = true;
   dial_more(now);

@@ -5,14 +5,14 @@
 
 namespace swarmfs::engine {
 
-void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spans,
-                       TimePoint now) {
+void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spans, TimePoint now) {
   ParkedRead read{handle, std::move(spans), now};
   if (ready(read)) return host_.read_ready(id);
+  if (contradicted_) return host_.read_failed(id, contradiction_error());
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
   reads_.emplace(id, std::move(read));
   wake_at(now + config_.read_timeout);
-  want_leaves_of_reads(now);
+  want_hashes_ = true;
   if (peers_.empty()) host_.need_peers();
   refill_ = true;
   flush(now);
@@ -37,11 +37,12 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
 
 void Torrent::set_window(HandleId handle, PieceIndex first, PieceIndex end, TimePoint now) {
   end = std::min(end, PieceIndex(layout_.piece_count()));
-  if (end <= first) {
+  if (end <= first || contradicted_) {
     windows_.erase(handle);
     return;
   }
   windows_[handle] = Window{first, end, first};
+  if (!lacking_.empty()) want_hashes_ = true;
   refill_ = true;
   flush(now);
 }

@@ -4,6 +4,7 @@
 
 #include "swarm/engine/torrent.h"
 #include "swarm/engine/torrent_limits.h"
+#include "swarm/wire/extension.h"
 
 namespace swarmfs::engine {
 
@@ -47,6 +48,17 @@ void Torrent::choke(Peer& peer) {
 
 void Torrent::reject(Peer& peer, const wire::BlockRef& block) {
   if (peer.fast) wire::append_block_ref(to(peer), wire::MessageId::reject, block);
+}
+
+/// A piece is no longer here: who waits for some of it is told so, and nobody shall ask for it.
+void Torrent::withdraw(Peer& peer, PieceIndex piece) {
+  std::erase_if(peer.upload_queue, [&](const wire::BlockRef& block) {
+    if (block.piece != piece) return false;
+    reject(peer, block);
+    return true;
+  });
+  if (peer.dont_have_id != 0)  // BEP 54
+    wire::append_extended(to(peer), peer.dont_have_id, wire::encode_dont_have(piece));
 }
 
 bool Torrent::valid(const wire::BlockRef& block) const {
@@ -136,7 +148,7 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
   if (peer == nullptr) return;
   peer->sending -= std::min(peer->sending, std::max(block.length, limits::kMinSendCost));
   if (ok) {
-    peer->last_sent = now;
+    peer->last_sent = peer->last_transfer = now;
     peer->uploaded += block.length;
     peer->sent_since_unchoke += block.length;
     peer->up.add(block.length, now);

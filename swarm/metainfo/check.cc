@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 
 #include "swarm/metainfo/content_path.h"
 
@@ -39,11 +40,71 @@ std::optional<Error> inspect(const File& file, const fs::path& path) {
                                        " bytes instead of " + std::to_string(file.length));
 }
 
-bool matches(const Metainfo& metainfo, PieceIndex piece, const PieceDigests& digests) {
+/// What is left to check by the root of the whole file: pieces of v2 files without a layer.
+class LackingLayers {
+ public:
+  explicit LackingLayers(PieceRoots& roots) : roots_(roots) {
+    const Layout& layout = roots.metainfo()->layout;
+    for (const FileIndex file : roots.incomplete()) {
+      const auto range = layout.pieces_of(file);
+      files_.push_back({file, range, merkle::Hashes(range.end.value - range.first.value)});
+    }
+  }
+
+  /// Notes a piece's root. Different pieces from several threads at once.
+  void note(PieceIndex piece, const Sha256Hash& root) {
+    const auto after = std::upper_bound(
+        files_.begin(), files_.end(), piece,
+        [](PieceIndex p, const Lacking& lacking) { return p < lacking.range.first; });
+    if (after == files_.begin()) return;
+    Lacking& lacking = *std::prev(after);
+    if (piece < lacking.range.end) lacking.layer[piece.value - lacking.range.first.value] = root;
+  }
+
+  /// Once every piece was reported: `good` has been set by the other hashes the manifest has.
+  void finish(CheckReport& report, const std::vector<fs::path>& paths,
+              const std::set<std::uint32_t>& named) {
+    for (const Lacking& lacking : files_) {
+      if (roots_.learn(lacking.file, lacking.layer)) continue;
+      const auto first = report.good.begin() + lacking.range.first.value;
+      const auto end = report.good.begin() + lacking.range.end.value;
+      const bool named_by_v1 = std::find(first, end, false) != end && roots_.metainfo()->has_v1();
+      if (named_by_v1) continue;
+      std::fill(first, end, false);
+      if (named.contains(lacking.file.value)) {
+        for (FileProblem& problem : report.problems)
+          if (problem.file == lacking.file) problem.pieces_unknown = true;
+        continue;
+      }
+      const std::string path = paths[lacking.file.value].string();
+      report.problems.push_back(
+          {lacking.file,
+           fail(ErrorKind::mismatch,
+                roots_.metainfo()->has_v1()
+                    ? path + ": the manifest contradicts itself: every piece matches its v1 hash, "
+                             "and the whole does not match the v2 root"
+                    : path + ": its bytes differ; the manifest has no piece layer for it, so it "
+                             "cannot be said which pieces do"),
+           true});
+    }
+  }
+
+ private:
+  struct Lacking {
+    FileIndex file;
+    Layout::PieceRange range;
+    merkle::Hashes layer;
+  };
+
+  PieceRoots& roots_;
+  std::vector<Lacking> files_;  ///< ascending, so by first piece as well
+};
+
+bool matches(const PieceRoots& roots, PieceIndex piece, const PieceDigests& digests) {
+  const Metainfo& metainfo = *roots.metainfo();
   if (metainfo.has_v1() && digests.v1 != metainfo.piece_hashes[piece.value]) return false;
-  if (!metainfo.has_v2()) return true;
-  const std::optional<Sha256Hash>& root = metainfo.piece_roots[piece.value];
-  return root ? digests.v2 == *root : metainfo.has_v1();
+  const std::optional<Sha256Hash> root = roots.of(piece);
+  return !root || digests.v2 == *root;  // without a root, its file's decides in the end
 }
 
 }  // namespace
@@ -52,9 +113,11 @@ std::uint32_t CheckReport::bad_pieces() const {
   return static_cast<std::uint32_t>(std::count(good.begin(), good.end(), false));
 }
 
-Result<CheckReport> check_pieces(const Metainfo& metainfo, const fs::path& base,
-                                 const Progress& progress, std::stop_token cancel) {
+Result<CheckReport> check_pieces(PieceRoots& roots, const fs::path& base, const Progress& progress,
+                                 std::stop_token cancel) {
+  const Metainfo& metainfo = *roots.metainfo();
   CheckReport report;
+  LackingLayers lacking(roots);
   const std::vector<fs::path> paths = content_paths(metainfo, base);
   std::set<std::uint32_t> named;
   for (std::uint32_t i = 0; i < paths.size(); ++i) {
@@ -69,7 +132,8 @@ Result<CheckReport> check_pieces(const Metainfo& metainfo, const fs::path& base,
   std::mutex mutex;
   const PieceHashed on_piece = [&](PieceIndex piece, const Result<PieceDigests>& digests) {
     if (digests) {
-      good[piece.value] = matches(metainfo, piece, *digests) ? 1 : 0;
+      good[piece.value] = matches(roots, piece, *digests) ? 1 : 0;
+      if (metainfo.has_v2()) lacking.note(piece, digests->v2);
       return true;
     }
     const std::lock_guard lock(mutex);
@@ -87,6 +151,7 @@ Result<CheckReport> check_pieces(const Metainfo& metainfo, const fs::path& base,
   const Result<> done = hash_pieces(job, on_piece, progress, std::move(cancel));
   if (!done) return done.error();
   report.good.assign(good.begin(), good.end());
+  lacking.finish(report, paths, named);
   return report;
 }
 

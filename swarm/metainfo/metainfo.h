@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -64,9 +63,5 @@ Result<Metainfo> parse(ByteView torrent);
 Result<Metainfo> parse_info(ByteView info);
 /// Reads and parses a .torrent file; errors name the path.
 Result<Metainfo> load(const std::filesystem::path& path);
-
-/// True if the bytes, one whole piece in order, match every hash the manifest has for it: SHA-1
-/// for v1, the merkle root for v2, both for a hybrid. Pure, any thread.
-bool verify_piece(const Metainfo& metainfo, PieceIndex piece, std::span<const ByteView> bytes);
 
 }  // namespace swarmfs::metainfo

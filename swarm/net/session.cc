@@ -147,7 +147,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.listen_port = port_;
   // Trackers' answers are held to the address policy before they get here.
   setup.config.peer_book.allow_local = true;
-  const auto metainfo = setup.metainfo;
+  const auto metainfo = setup.roots->metainfo();
   auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, std::move(setup), logger_);
 
   TorrentTrackers::Config config;
@@ -181,6 +181,9 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
     driver->on_complete([weak = std::weak_ptr(trackers)] {
       if (const auto self = weak.lock()) self->completed();
     });
+  driver->on_contradiction([weak = std::weak_ptr(trackers)] {
+    if (const auto self = weak.lock()) self->stop([] {});
+  });
   driver->on_need_peers([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->want_peers();
   });

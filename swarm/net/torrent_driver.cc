@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "swarm/metainfo/merkle.h"
+#include "swarm/metainfo/verify_piece.h"
 #include "swarm/net/addresses.h"
 
 namespace swarmfs::net {
@@ -20,7 +21,7 @@ static constexpr Duration kIdleRoomCheck = 30s;  ///< while nothing is to be wri
 TimePoint TorrentDriver::now() { return std::chrono::steady_clock::now(); }
 
 static Bitfield stored_pieces(const TorrentSetup& setup) {
-  Bitfield have(setup.metainfo->layout.piece_count());
+  Bitfield have(setup.roots->metainfo()->layout.piece_count());
   const std::vector<bool> stored = setup.store->pieces();
   for (std::uint32_t i = 0; i < have.size() && i < stored.size(); ++i)
     if (stored[i]) have.set(PieceIndex(i));
@@ -36,7 +37,7 @@ TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool,
       setup_(std::move(setup)),
       logger_(std::move(logger)),
       torrent_(std::make_unique<engine::Torrent>(
-          setup_.metainfo, setup_.config, *this, stored_pieces(setup_),
+          setup_.roots, setup_.config, *this, stored_pieces(setup_),
           static_cast<std::uint64_t>(now().time_since_epoch().count()))),
       timer_(io),
       room_timer_(io) {}
@@ -86,6 +87,8 @@ void TorrentDriver::engine_event(Event&& event) {
     for (const auto& connection : std::exchange(unflushed_, {})) connection->flush();
   if (torrent_->complete() && !complete_callbacks_.empty())
     for (const auto& callback : std::exchange(complete_callbacks_, {})) callback();
+  if (torrent_->contradicted() && contradiction_callback_)
+    std::exchange(contradiction_callback_, nullptr)();
   if (unwritten_ == 0)
     for (const auto& callback : std::exchange(stored_callbacks_, {})) callback();
   if (!stopped_) arm_timer();  // a callback may have stopped us
@@ -258,14 +261,14 @@ void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
 // --- content
 
 void TorrentDriver::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
-  on_pool(pool_, [metainfo = setup_.metainfo, piece, blocks = std::move(blocks)] {
+  on_pool(pool_, [roots = setup_.roots, piece, blocks = std::move(blocks)] {
             std::vector<ByteView> views;
             views.reserve(blocks.size());
             for (const BlockPtr& block : blocks) views.push_back(block->view());
-            return metainfo::verify_piece(*metainfo, piece, views);
+            return metainfo::verify_piece(*roots, piece, views);
           },
-          [piece](TorrentDriver& self, bool ok) {
-            self.engine_event([&] { self.torrent_->on_piece_hashed(piece, ok, now()); });
+          [piece](TorrentDriver& self, metainfo::PieceCheck check) {
+            self.engine_event([&] { self.torrent_->on_piece_hashed(piece, check, now()); });
           });
 }
 
@@ -296,7 +299,7 @@ void TorrentDriver::forget_piece(PieceIndex piece) { setup_.keep->release(piece)
 static constexpr std::uint32_t kLeafRead = 1 << 20;
 
 void TorrentDriver::load_leaves(PieceIndex piece) {
-  on_pool(pool_, [metainfo = setup_.metainfo, store = setup_.store, piece] {
+  on_pool(pool_, [metainfo = setup_.roots->metainfo(), store = setup_.store, piece] {
             const Layout& layout = metainfo->layout;
             // A hybrid's piece may end in pad bytes, which are no leaf of the file.
             const std::uint32_t size =
@@ -313,6 +316,25 @@ void TorrentDriver::load_leaves(PieceIndex piece) {
           [piece](TorrentDriver& self, std::vector<Sha256Hash> leaves) {
             self.engine_event(
                 [&] { self.torrent_->on_leaves(piece, std::move(leaves), now()); });
+          });
+}
+
+void TorrentDriver::layer_learnt() {
+  layers_unkept_ = true;
+  if (setup_.keep_layers && !keeping_layers_) keep_layers();
+}
+
+/// What is learnt while it runs is kept by one more run, however many layers that are.
+void TorrentDriver::keep_layers() {
+  keeping_layers_ = true;
+  layers_unkept_ = false;
+  on_pool(disk_, [keep = setup_.keep_layers] {
+            keep();
+            return true;
+          },
+          [](TorrentDriver& self, bool) {
+            self.keeping_layers_ = false;
+            if (self.layers_unkept_) self.keep_layers();
           });
 }
 

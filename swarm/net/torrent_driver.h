@@ -14,7 +14,7 @@
 
 #include "swarm/base/piece_store.h"
 #include "swarm/engine/torrent.h"
-#include "swarm/metainfo/metainfo.h"
+#include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
 #include "swarm/net/peer_connection.h"
 
@@ -22,11 +22,14 @@ namespace swarmfs::net {
 
 /// What a torrent runs on. `store` and `keep` outlive the driver.
 struct TorrentSetup {
-  std::shared_ptr<const metainfo::Metainfo> metainfo;
+  std::shared_ptr<metainfo::PieceRoots> roots;
   PieceStore* store = nullptr;
   BlockKeep* keep = nullptr;
   engine::TorrentConfig config;
   std::vector<Endpoint> peers;  ///< given by the user
+  /// Keeps the piece layers learnt so far for a later run. On the pool for the disk, which it may
+  /// wait for, and one call at a time. May be empty.
+  std::function<void()> keep_layers;
 };
 
 /// Lives on the io_context's thread; the methods marked thread-safe may be called from anywhere.
@@ -46,7 +49,7 @@ class TorrentDriver final : public engine::TorrentHost,
   /// Closes all connections; nothing is called back afterwards.
   void stop();
 
-  const metainfo::Metainfo& metainfo() const { return *setup_.metainfo; }
+  const metainfo::Metainfo& metainfo() const { return *setup_.roots->metainfo(); }
   const engine::Torrent& torrent() const { return *torrent_; }
   bool wants(const Sha1Hash& hash) const { return torrent_->is_our_hash(hash); }
   /// A connection that came in, and the handshake it began with.
@@ -58,6 +61,11 @@ class TorrentDriver final : public engine::TorrentHost,
   void on_complete(std::function<void()> callback);
   /// Called on the io thread once no verified piece waits for the disk any more.
   void when_stored(std::function<void()> callback);
+  /// Called once on the io thread when the engine has stopped for good, because the manifest
+  /// contradicts itself.
+  void on_contradiction(std::function<void()> callback) {
+    contradiction_callback_ = std::move(callback);
+  }
   /// Called when the engine would like more addresses.
   void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
 
@@ -84,6 +92,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
   void forget_piece(PieceIndex piece) override;
   void load_leaves(PieceIndex piece) override;
+  void layer_learnt() override;
   void read_ready(ReadId read) override;
   void read_failed(ReadId read, Error error) override;
   void need_peers() override;
@@ -101,6 +110,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
   void answer_read(ReadId read, Result<> result);
   void check_room();
+  void keep_layers();
   static TimePoint now();
 
   boost::asio::io_context& io_;
@@ -120,9 +130,12 @@ class TorrentDriver final : public engine::TorrentHost,
   std::map<ReadId, std::function<void(Result<>)>> answers_;
   std::vector<std::pair<std::function<void(Result<>)>, Result<>>> due_;  ///< after the event
   std::uint64_t unwritten_ = 0;
+  bool keeping_layers_ = false;  ///< on the disk's pool
+  bool layers_unkept_ = false;   ///< learnt since that began
   std::vector<std::function<void()>> complete_callbacks_;
   std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;
+  std::function<void()> contradiction_callback_;
   bool stopped_ = false;
   unsigned depth_ = 0;
 };

@@ -131,4 +131,15 @@ Result<ExtensionHandshake> parse_extension_handshake(ByteView payload) {
   return h;
 }
 
+Bytes encode_dont_have(PieceIndex piece) {
+  Bytes payload;
+  append_be<std::uint32_t>(payload, piece.value);
+  return payload;
+}
+
+Result<PieceIndex> parse_dont_have(ByteView payload) {
+  if (payload.size() != 4) return fail(ErrorKind::protocol, "lt_donthave is not four bytes");
+  return PieceIndex(load_be<std::uint32_t>(payload.data()));
+}
+
 }  // namespace swarmfs::wire

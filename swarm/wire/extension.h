@@ -10,6 +10,7 @@
 #include "swarm/base/bytes.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
+#include "swarm/base/strong_index.h"
 
 namespace swarmfs::wire {
 
@@ -49,5 +50,11 @@ Bytes encode(const ExtensionHandshake& handshake);
 /// Error (protocol) only if `payload` does not start with a bencoded dictionary of moderate size.
 /// A version over 128 bytes is cut.
 Result<ExtensionHandshake> parse_extension_handshake(ByteView payload);
+
+/// The payload of lt_donthave (BEP 54): the sender has a piece no longer that it said it has.
+Bytes encode_dont_have(PieceIndex piece);
+/// Error (protocol) if it is not four bytes; whether there is such a piece is the caller's to
+/// judge.
+Result<PieceIndex> parse_dont_have(ByteView payload);
 
 }  // namespace swarmfs::wire

@@ -6,6 +6,7 @@
 
 #include "swarm/engine/torrent.h"
 #include "swarm/engine/torrent_limits.h"
+#include "swarm/metainfo/verify_piece.h"
 #include "swarm/wire/extension.h"
 #include "tests/support/fake_host.h"
 #include "tests/support/test_metainfo.h"
@@ -42,7 +43,8 @@ wire::ClientId client(unsigned n) {
 struct Rig {
   explicit Rig(TestContent c, bool seed = false, TorrentConfig config = {})
       : content(std::move(c)),
-        torrent(content.metainfo, config, host, seed ? content.all() : content.none(), 42) {}
+        roots(std::make_shared<metainfo::PieceRoots>(content.metainfo)),
+        torrent(roots, config, host, seed ? content.all() : content.none(), 42) {}
 
   wire::Handshake handshake(unsigned n, bool v2 = false) const {
     wire::Handshake h;
@@ -109,7 +111,7 @@ struct Rig {
       host.hashing.erase(host.hashing.begin());
       std::vector<ByteView> views;
       for (const auto& block : host.to_hash[piece]) views.push_back(block->view());
-      torrent.on_piece_hashed(piece, metainfo::verify_piece(*content.metainfo, piece, views), now);
+      torrent.on_piece_hashed(piece, metainfo::verify_piece(*roots, piece, views), now);
     }
   }
   bool closed(PeerId peer) { return host.peers[peer].closed; }
@@ -123,6 +125,7 @@ struct Rig {
   }
 
   TestContent content;
+  std::shared_ptr<metainfo::PieceRoots> roots;
   FakeHost host;
   TimePoint now = TimePoint{} + 1h;
   std::map<PeerId, std::size_t> served;

@@ -13,6 +13,11 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t kPiece = 2 * kBlockSize;
 
+/// What hashing says of a piece, by its index.
+constexpr metainfo::PieceCheck kChecks[] = {
+    metainfo::PieceCheck::good, metainfo::PieceCheck::bad,  metainfo::PieceCheck::good,
+    metainfo::PieceCheck::bad,  metainfo::PieceCheck::good, metainfo::PieceCheck::contradiction};
+
 /// Answers what the engine asks of its host, later, from a list.
 class Host final : public engine::TorrentHost {
  public:
@@ -31,6 +36,7 @@ class Host final : public engine::TorrentHost {
   void keep_piece(PieceIndex piece, std::vector<BlockPtr>) override { storing.push_back(piece); }
   void forget_piece(PieceIndex) override {}
   void load_leaves(PieceIndex piece) override { leaves.push_back(piece); }
+  void layer_learnt() override {}
   void read_ready(ReadId) override {}
   void read_failed(ReadId, Error) override {}
   void need_peers() override {}
@@ -42,13 +48,14 @@ const test::TestContent& content(unsigned which) {
   static const test::TestContent all[] = {
       test::make_content(metainfo::Format::v1, kPiece, kFiles),
       test::make_content(metainfo::Format::v2, kPiece, kFiles),
-      test::make_content(metainfo::Format::hybrid, kPiece, kFiles)};
-  return all[which % 3];
+      test::make_content(metainfo::Format::hybrid, kPiece, kFiles),
+      test::without_layers(test::make_content(metainfo::Format::v2, kPiece, kFiles))};
+  return all[which % 4];
 }
 
 struct Run {
   Run(const test::TestContent& c, bool seed)
-      : torrent_content(c), torrent(c.metainfo, {}, host, seed ? c.all() : c.none(), 7) {}
+      : torrent_content(c), torrent(std::make_shared<metainfo::PieceRoots>(c.metainfo), {}, host, seed ? c.all() : c.none(), 7) {}
 
   PeerId join(std::uint8_t n) {
     wire::Handshake h;
@@ -69,7 +76,7 @@ struct Run {
     for (const auto& [peer, block] : std::exchange(host.blocks, {}))
       torrent.on_block_sent(peer, block, block.begin % 3 != 0, now);
     for (const PieceIndex piece : std::exchange(host.hashing, {}))
-      torrent.on_piece_hashed(piece, (piece.value & 1) == 0, now);
+      torrent.on_piece_hashed(piece, kChecks[piece.value % 6], now);
     for (const PieceIndex piece : std::exchange(host.storing, {}))
       torrent.on_piece_stored(piece, piece.value == 2 ? Result<>(fail(ErrorKind::io, "")) : Result<>{},
                               now);

@@ -20,7 +20,8 @@ class Check : public testing::Test {
   static Metainfo fixture(const std::string& name) { return load(fixtures::file(name)).value(); }
 
   static CheckReport check(const Metainfo& m, const fs::path& base) {
-    auto report = check_pieces(m, base);
+    PieceRoots roots(std::make_shared<const Metainfo>(m));
+    auto report = check_pieces(roots, base);
     EXPECT_TRUE(report);
     return std::move(report).value();
   }
@@ -119,11 +120,63 @@ TEST_F(Check, FindsContentFromEveryPathAPersonMightGive) {
   EXPECT_EQ(find_content(multi, tree()).value(), tree());
 }
 
+/// A manifest as a magnet link brings it (BEP 9): without piece layers.
+TEST_F(Check, WithoutPieceLayersTheFilesRootDecides) {
+  for (const char* name : {"tree_v2.torrent", "tree_hybrid.torrent"}) {
+    SCOPED_TRACE(name);
+    const Metainfo full = fixture(name);
+    PieceRoots roots(std::make_shared<const Metainfo>(parse_info(full.info).value()));
+    ASSERT_GT(roots.unknown(), 0u);
+    const auto report = check_pieces(roots, tree());
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->bad_pieces(), 0u);
+    EXPECT_TRUE(report->problems.empty());
+    EXPECT_EQ(roots.unknown(), 0u) << "the layers are known from now on";
+    for (std::uint32_t i = 0; i < full.layout.piece_count(); ++i)
+      EXPECT_EQ(roots.of(PieceIndex(i)), full.piece_roots[i]);
+  }
+}
+
+TEST_F(Check, WithoutPieceLayersABadByteCostsTheWholeFileAndSaysSo) {
+  Bytes bytes = fixtures::contents().at("a.bin");
+  bytes[70'000] ^= 1;
+  fixtures::write_file(tree() / "a.bin", bytes);
+  const Metainfo m = parse_info(fixture("tree_v2.torrent").info).value();
+  CheckReport report = check(m, tree());
+  EXPECT_EQ(report.good, without(m, "a.bin"));
+  ASSERT_EQ(report.problems.size(), 1u);
+  EXPECT_TRUE(report.problems[0].pieces_unknown);
+  EXPECT_EQ(report.problems[0].error.kind, ErrorKind::mismatch);
+  EXPECT_THAT(report.problems[0].error.message, HasSubstr("a.bin"));
+  EXPECT_THAT(report.problems[0].error.message, HasSubstr("no piece layer"));
+
+  const Metainfo hybrid = parse_info(fixture("tree_hybrid.torrent").info).value();
+  report = check(hybrid, tree());
+  EXPECT_EQ(report.bad_pieces(), 1u) << "the v1 hashes tell which";
+  EXPECT_TRUE(report.problems.empty());
+
+  fs::remove(tree() / "a.bin");
+  report = check(m, tree());
+  EXPECT_EQ(report.good, without(m, "a.bin"));
+  ASSERT_EQ(report.problems.size(), 1u);
+  EXPECT_EQ(report.problems[0].error.kind, ErrorKind::not_found);
+}
+
+TEST_F(Check, HashesThatDisagreeAreTheManifestsFault) {
+  Metainfo m = parse_info(fixture("tree_hybrid.torrent").info).value();
+  for (File& file : m.files)
+    if (file.length == 100'000) (*file.pieces_root)[0] ^= 1;
+  const CheckReport report = check(m, tree());
+  EXPECT_EQ(report.good, without(m, "a.bin"));
+  ASSERT_EQ(report.problems.size(), 1u);
+  EXPECT_THAT(report.problems[0].error.message, HasSubstr("contradicts itself"));
+}
+
 TEST_F(Check, CanBeCancelled) {
-  const Metainfo m = fixture("single_v1.torrent");
+  PieceRoots roots(std::make_shared<const Metainfo>(fixture("single_v1.torrent")));
   std::stop_source stop;
   const auto report = check_pieces(
-      m, folder_ / "single.bin", [&](std::uint64_t, std::uint64_t) { stop.request_stop(); },
+      roots, folder_ / "single.bin", [&](std::uint64_t, std::uint64_t) { stop.request_stop(); },
       stop.get_token());
   if (!report) {
     EXPECT_EQ(report.error().kind, ErrorKind::cancelled);

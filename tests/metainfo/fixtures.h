@@ -6,11 +6,13 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "swarm/base/bytes.h"
-#include "swarm/metainfo/metainfo.h"
+#include "swarm/metainfo/verify_piece.h"
 
 namespace swarmfs::metainfo::fixtures {
 
@@ -65,6 +67,12 @@ inline Bytes piece_bytes(const Metainfo& m, PieceIndex piece) {
     }
   }
   return out;
+}
+
+/// verify_piece() with nothing known but what the manifest brings.
+inline bool verifies(const Metainfo& m, PieceIndex piece, std::span<const ByteView> bytes) {
+  return verify_piece(PieceRoots(std::make_shared<const Metainfo>(m)), piece, bytes) ==
+         PieceCheck::good;
 }
 
 inline const std::vector<std::string>& torrents() {

@@ -5,6 +5,7 @@
 
 #include "fixtures.h"
 #include "swarm/base/hex.h"
+#include "swarm/metainfo/verify_piece.h"
 
 namespace swarmfs::metainfo {
 namespace {
@@ -92,9 +93,9 @@ TEST(Metainfo, VerifiesEveryPieceHoweverItIsCut) {
     for (std::uint32_t i = 0; i < m.layout.piece_count(); ++i) {
       const Bytes piece = fixtures::piece_bytes(m, PieceIndex(i));
       const ByteView all(piece);
-      EXPECT_TRUE(verify_piece(m, PieceIndex(i), {{all}})) << i;
+      EXPECT_TRUE(fixtures::verifies(m, PieceIndex(i), {{all}})) << i;
       const std::size_t odd = std::min<std::size_t>(piece.size(), 4097);
-      EXPECT_TRUE(verify_piece(m, PieceIndex(i), {{all.first(odd), all.subspan(odd)}})) << i;
+      EXPECT_TRUE(fixtures::verifies(m, PieceIndex(i), {{all.first(odd), all.subspan(odd)}})) << i;
     }
   }
 }
@@ -107,12 +108,14 @@ TEST(Metainfo, RefusesAPieceWithAnyByteChangedMissingOrAdded) {
       Bytes piece = fixtures::piece_bytes(m, PieceIndex(i));
       for (const std::size_t at : {std::size_t{0}, piece.size() / 2, piece.size() - 1}) {
         piece[at] ^= 1;
-        EXPECT_FALSE(verify_piece(m, PieceIndex(i), {{ByteView(piece)}})) << i << " at " << at;
+        EXPECT_FALSE(fixtures::verifies(m, PieceIndex(i), {{ByteView(piece)}}))
+            << i << " at " << at;
         piece[at] ^= 1;
       }
-      EXPECT_FALSE(verify_piece(m, PieceIndex(i), {{ByteView(piece).first(piece.size() - 1)}}));
+      EXPECT_FALSE(
+          fixtures::verifies(m, PieceIndex(i), {{ByteView(piece).first(piece.size() - 1)}}));
       piece.push_back(0);
-      EXPECT_FALSE(verify_piece(m, PieceIndex(i), {{ByteView(piece)}}));
+      EXPECT_FALSE(fixtures::verifies(m, PieceIndex(i), {{ByteView(piece)}}));
     }
   }
 }
@@ -120,16 +123,44 @@ TEST(Metainfo, RefusesAPieceWithAnyByteChangedMissingOrAdded) {
 TEST(Metainfo, HybridPiecesMustPassBothHashes) {
   Metainfo m = fixture("tree_hybrid.torrent");
   const Bytes piece = fixtures::piece_bytes(m, PieceIndex(2));
-  ASSERT_TRUE(verify_piece(m, PieceIndex(2), {{ByteView(piece)}}));
+  const auto check = [&](const Metainfo& manifest, std::optional<Bytes> bytes = {}) {
+    return verify_piece(PieceRoots(std::make_shared<const Metainfo>(manifest)), PieceIndex(2),
+                        {{ByteView(bytes ? *bytes : piece)}});
+  };
+  ASSERT_TRUE(fixtures::verifies(m, PieceIndex(2), {{ByteView(piece)}}));
   Metainfo other = m;
   other.piece_hashes[2][0] ^= 1;
-  EXPECT_FALSE(verify_piece(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_FALSE(fixtures::verifies(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_EQ(check(other), PieceCheck::contradiction);
+  Bytes wrong = piece;
+  wrong[5] ^= 1;
+  EXPECT_EQ(check(other, wrong), PieceCheck::bad);
   other = m;
   (*other.piece_roots[2])[0] ^= 1;
-  EXPECT_FALSE(verify_piece(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_FALSE(fixtures::verifies(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_EQ(check(other), PieceCheck::contradiction);
+  EXPECT_EQ(check(other, wrong), PieceCheck::bad) << "neither matches";
+  EXPECT_EQ(check(m, wrong), PieceCheck::bad);
   other = m;
   other.piece_roots[2].reset();
-  EXPECT_TRUE(verify_piece(other, PieceIndex(2), {{ByteView(piece)}}));
+  EXPECT_TRUE(fixtures::verifies(other, PieceIndex(2), {{ByteView(piece)}}));
+}
+
+/// Who sends a filled pad must not have the manifest blamed for it.
+TEST(Metainfo, AFilledPadIsBadBytesAndNoContradiction) {
+  const Metainfo m = fixture("tree_hybrid.torrent");
+  const PieceRoots roots(std::make_shared<const Metainfo>(m));
+  unsigned padded = 0;
+  for (std::uint32_t i = 0; i < m.layout.piece_count(); ++i) {
+    const auto slices = m.layout.slices(PieceIndex(i), 0, m.layout.piece_size(PieceIndex(i)));
+    if (!slices.back().pad) continue;
+    ++padded;
+    Bytes piece = fixtures::piece_bytes(m, PieceIndex(i));
+    EXPECT_EQ(verify_piece(roots, PieceIndex(i), {{ByteView(piece)}}), PieceCheck::good);
+    piece.back() = 1;
+    EXPECT_EQ(verify_piece(roots, PieceIndex(i), {{ByteView(piece)}}), PieceCheck::bad);
+  }
+  EXPECT_GT(padded, 0u);
 }
 
 TEST(Metainfo, AV2PieceWithoutItsLayerCannotBeVerified) {
@@ -137,7 +168,8 @@ TEST(Metainfo, AV2PieceWithoutItsLayerCannotBeVerified) {
   std::size_t known = 0;
   for (std::uint32_t i = 0; i < m.layout.piece_count(); ++i) {
     const Bytes piece = fixtures::piece_bytes(m, PieceIndex(i));
-    EXPECT_EQ(verify_piece(m, PieceIndex(i), {{ByteView(piece)}}), m.piece_roots[i].has_value());
+    EXPECT_EQ(fixtures::verifies(m, PieceIndex(i), {{ByteView(piece)}}),
+              m.piece_roots[i].has_value());
     known += m.piece_roots[i].has_value() ? 1 : 0;
   }
   EXPECT_EQ(known, 1u);  // z.bin is shorter than a piece

@@ -35,7 +35,7 @@ void expect_consistent(const Metainfo& m) {
     ASSERT_GT(size, 0u);
     if (size > 1 << 20) continue;
     const Bytes zeros(size);
-    verify_piece(m, piece, {{ByteView(zeros)}});
+    fixtures::verifies(m, piece, {{ByteView(zeros)}});
   }
 }
 

@@ -66,9 +66,10 @@ TEST_F(Publish, WhatItPublishedChecksOutPieceByPiece) {
       EXPECT_EQ(m.format, format);
       for (std::uint32_t i = 0; i < m.layout.piece_count(); ++i) {
         const Bytes piece = fixtures::piece_bytes(m, PieceIndex(i));
-        EXPECT_TRUE(verify_piece(m, PieceIndex(i), {{ByteView(piece)}}));
+        EXPECT_TRUE(fixtures::verifies(m, PieceIndex(i), {{ByteView(piece)}}));
       }
-      const auto report = check_pieces(m, tree());
+      PieceRoots roots(std::make_shared<const Metainfo>(m));
+      const auto report = check_pieces(roots, tree());
       ASSERT_TRUE(report);
       EXPECT_EQ(report->bad_pieces(), 0u);
       EXPECT_TRUE(report->problems.empty());
@@ -113,7 +114,8 @@ TEST_F(Publish, KeepsExecutablesLinksAndOddNames) {
     EXPECT_EQ(link_text(*files.at("sub/link")), "../a.bin");
     EXPECT_EQ(fixtures::joined(files.at("folder link")->symlink), "sub/deep");
     EXPECT_TRUE(files.contains("  \n\"é"));
-    const auto report = check_pieces(m, tree());
+    PieceRoots roots(std::make_shared<const Metainfo>(m));
+    const auto report = check_pieces(roots, tree());
     EXPECT_EQ(report->bad_pieces(), 0u);
     EXPECT_TRUE(report->problems.empty()) << report->problems[0].error.message;
   }

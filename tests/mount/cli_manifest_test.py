@@ -148,6 +148,27 @@ class Commands(unittest.TestCase):
                 self.assertEqual(said["bad_files"], [{"path": "tree/a.bin", "bad_pieces": [6]}])
                 write(self.tree + "/a.bin", pattern(1, 300_000))
 
+    def test_without_piece_layers_the_whole_file_is_checked(self):
+        self.publish("--format", "v2", "--piece-size", "32K")
+        manifest = lt.bdecode(read(self.out))
+        self.assertTrue(manifest.pop(b"piece layers"))
+        write(self.out, lt.bencode(manifest))
+        self.assertIn("ok: all", self.run_it("verify", self.out, self.tree).stdout)
+        data = bytearray(pattern(1, 300_000))
+        data[100_000] ^= 1
+        write(self.tree + "/a.bin", bytes(data))
+        done = self.run_it("verify", self.out, self.tree, code=MISMATCH)
+        self.assertIn("bad: tree/a.bin: ", done.stdout)
+        self.assertIn("cannot be said which pieces", done.stdout)
+        self.assertNotIn("(piece", done.stdout)
+        self.assertNotIn("b.bin", done.stdout)
+        said = json.loads(self.run_it("verify", "--json", self.out, self.tree,
+                                      code=MISMATCH).stdout)
+        self.assertEqual(said["bad_pieces"], [])
+        self.assertTrue(said["bad_files"][0]["bad_pieces_unknown"])
+        self.fails(MISMATCH, "up to 10 of", "verify", self.out, self.tree)
+        self.fails(MISMATCH, "no piece layer", "seed", self.out, self.tree)
+
     def test_verify_tells_missing_from_wrong(self):
         self.publish("--piece-size", "16K")
         os.remove(self.tree + "/sub/b.bin")

@@ -43,7 +43,7 @@ class Node {
         store.put_piece(PieceIndex(p), content.pieces[p]);
     EXPECT_TRUE(session_.listen());
     TorrentSetup setup;
-    setup.metainfo = content.metainfo;
+    setup.roots = std::make_shared<metainfo::PieceRoots>(content.metainfo);
     setup.store = &store;
     setup.keep = &store;
     setup.peers = std::move(peers);
@@ -140,6 +140,42 @@ TEST(Session, TransfersEveryFormatOverBothFamilies) {
       expect_same(leech, content);
     }
   }
+}
+
+TEST(Session, FetchesThePieceLayersThatAManifestLacks) {
+  for (const Format format : {Format::v2, Format::hybrid}) {
+    const auto content = test::make_content(format, 16 << 10, {10'000'000, 5, 90'000});
+    Node seed(content, true);
+    Node leech(test::without_layers(content), false, {seed.endpoint()});
+    ASSERT_TRUE(leech.complete());
+    expect_same(leech, content);
+  }
+}
+
+TEST(Session, AManifestThatContradictsItselfFailsReadsAndEndsConnections) {
+  const auto content = test::make_content(Format::hybrid, 64 << 10, {700'000});
+  auto manifest = std::make_shared<metainfo::Metainfo>(*content.metainfo);
+  manifest->piece_hashes[7][3] ^= 1;
+  TestContent contradictory = content;
+  contradictory.metainfo = manifest;
+  Node seed(content, true);
+  Node leech(contradictory, false, {seed.endpoint()});
+  std::promise<Result<>> promise;
+  leech.driver().park_read(HandleId(1), content.layout().spans(FileIndex(0), 7 * (64 << 10), 65'536),
+                           [&](Result<> result) { promise.set_value(std::move(result)); });
+  auto future = promise.get_future();
+  ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
+  const Result<> result = future.get();
+  // Block by block it may have been proven by its leaves, before the whole was.
+  if (!result) {
+    EXPECT_EQ(result.error().kind, ErrorKind::mismatch);
+  }
+  for (int i = 0; i < 500 && !leech.stats().contradicted; ++i) std::this_thread::sleep_for(10ms);
+  const auto stats = leech.stats();
+  EXPECT_TRUE(stats.contradicted);
+  EXPECT_EQ(stats.banned, 0U);
+  EXPECT_EQ(stats.peers, 0U);
+  EXPECT_TRUE(leech.store.piece(PieceIndex(7)).empty());
 }
 
 TEST(Session, AParkedReadIsAnsweredWhenItsBytesAreHere) {

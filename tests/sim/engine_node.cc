@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "swarm/metainfo/verify_piece.h"
 #include "swarm/wire/handshake.h"
 #include "tests/sim/probe.h"
 
@@ -26,14 +27,15 @@ EngineNode::EngineNode(World& world, unsigned n, NodeOptions options)
     : number(n),
       world_(world),
       options_(std::move(options)),
-      metainfo_(options_.metainfo ? options_.metainfo : world.content->metainfo()) {
+      metainfo_(options_.metainfo ? options_.metainfo : world.content->metainfo()),
+      roots_(std::make_shared<metainfo::PieceRoots>(metainfo_)) {
   store_be(options_.config.client_id.data(), n);
   options_.config.listen_port = address().port;
   const Bitfield have = starting_pieces(options_, metainfo_->layout.piece_count());
   for (std::uint32_t i = 0; i < have.size(); ++i)
     if (have.test(PieceIndex(i))) stored_.insert(PieceIndex(i));
   engine::TorrentHost& host = *this;
-  torrent_ = std::make_unique<engine::Torrent>(metainfo_, options_.config, host, have, world.rng());
+  torrent_ = std::make_unique<engine::Torrent>(roots_, options_.config, host, have, world.rng());
   world_.network.join(address(), *this, options_.line);
 }
 
@@ -78,6 +80,10 @@ void EngineNode::meet(std::initializer_list<unsigned> others) {
   std::vector<Endpoint> endpoints;
   for (const unsigned other : others) endpoints.push_back(World::address(other));
   enter([&] { torrent_->add_candidates(endpoints, engine::PeerSource::user, world_.now()); });
+}
+
+void EngineNode::hear_of(const std::vector<Endpoint>& others) {
+  enter([&] { torrent_->add_candidates(others, engine::PeerSource::tracker, world_.now()); });
 }
 
 void EngineNode::leave() {
@@ -209,9 +215,9 @@ void EngineNode::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
   world_.timeline.after(options_.hash_time, [this, piece, blocks = std::move(blocks)] {
     std::vector<ByteView> views;
     for (const BlockPtr& block : blocks) views.push_back(block->view());
-    const bool ok = metainfo::verify_piece(*metainfo_, piece, views);
-    world_.note(kHashed, number, piece.value, ok);
-    enter([&] { torrent_->on_piece_hashed(piece, ok, world_.now()); });
+    const auto check = metainfo::verify_piece(*roots_, piece, views);
+    world_.note(kHashed, number, piece.value, static_cast<std::uint64_t>(check));
+    enter([&] { torrent_->on_piece_hashed(piece, check, world_.now()); });
   });
 }
 

@@ -48,6 +48,8 @@ class EngineNode final : public Party, private engine::TorrentHost {
 
   void meet(std::initializer_list<unsigned> others);
   void meet(unsigned other) { meet({other}); }
+  /// As a tracker would name them.
+  void hear_of(const std::vector<Endpoint>& others);
   /// Its line goes dead; come_back() brings the same engine back.
   void leave();
   void come_back();
@@ -66,6 +68,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
 
   std::uint64_t timer_events() const { return timer_events_; }
   unsigned dials() const { return dials_; }
+  unsigned layers_learnt() const { return layers_learnt_; }
   /// Peers it banned, by the log.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -94,6 +97,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   void keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
   void forget_piece(PieceIndex piece) override;
   void load_leaves(PieceIndex piece) override;
+  void layer_learnt() override { ++layers_learnt_; }
   void read_ready(ReadId read) override;
   void read_failed(ReadId read, Error error) override;
   void need_peers() override {}
@@ -108,6 +112,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   World& world_;
   NodeOptions options_;
   std::shared_ptr<const metainfo::Metainfo> metainfo_;
+  std::shared_ptr<metainfo::PieceRoots> roots_;
   std::unique_ptr<engine::Torrent> torrent_;
   std::map<SocketId, Connection> connections_;
   std::map<PeerId, SocketId> sockets_;
@@ -120,6 +125,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   bool inside_ = false;
   std::uint64_t entered_ = 0, timer_events_ = 0, arm_ = 0;
   unsigned dials_ = 0;
+  unsigned layers_learnt_ = 0;
   unsigned timers_now_ = 0;
   TimePoint last_timer_{}, armed_ = TimePoint::max();
   std::optional<TimePoint> completed_at_;

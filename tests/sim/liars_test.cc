@@ -307,6 +307,39 @@ TEST(Liars, WrongHashesGetTheirSenderBanned) {
   EXPECT_EQ(c.world.wrong(), "");
 }
 
+/// The manifest of a hybrid lies, and the peers do not.
+TEST(Liars, AManifestThatContradictsItselfStopsTheTorrentAndNobodyIsBanned) {
+  for (const auto seed : seeds()) {
+    SCOPED_TRACE(replay(seed));
+    World world(Content::make(Format::hybrid, kPieces, 128 << 10), seed);
+    auto& one = world.add<EngineNode>(seeder(2e6));
+    auto& two = world.add<EngineNode>(seeder(2e6));
+    NodeOptions o = node(1e6, 4e6);
+    auto manifest = std::make_shared<metainfo::Metainfo>(*world.content->metainfo());
+    manifest->piece_hashes[kPieces / 2][0] ^= 1;
+    o.metainfo = manifest;
+    auto& reader = world.add<EngineNode>(o);
+    reader.meet({one.number, two.number});
+    const ReadId read = reader.read(kPieces / 2 * (128 << 10), 100'000);
+    EXPECT_TRUE(world.run_until([&] { return reader.torrent().contradicted(); }, 60s));
+    world.run_for(1s);
+    const Duration begun = world.now().time_since_epoch();
+    const ReadId later = reader.read((kPieces / 2 + 0.5) * (128 << 10), 4096);
+    EXPECT_EQ(reader.result(later).error, ErrorKind::mismatch);
+    EXPECT_EQ(reader.result(later).ended->time_since_epoch(), begun) << "at once";
+    EXPECT_TRUE(reader.result(read).ended);
+    EXPECT_EQ(reader.stats().banned, 0U);
+    EXPECT_EQ(reader.warnings().size(), 1U);
+    EXPECT_EQ(reader.stats().peers, 0U);
+    const auto timers = reader.timer_events();
+    const unsigned dials = reader.dials();
+    world.run_for(1000s);
+    EXPECT_LE(reader.timer_events(), timers + 1);
+    EXPECT_EQ(reader.dials(), dials);
+    EXPECT_EQ(world.wrong(), "");
+  }
+}
+
 /// A piece that failed must come from one peer alone; if that one stalls, another gets it.
 TEST(Liars, APieceOnProbationOutlivesAPeerThatStalls) {
   for (const auto seed : seeds()) {

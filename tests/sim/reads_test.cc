@@ -284,5 +284,32 @@ TEST(Disk, ALostPieceIsFetchedAgain) {
   EXPECT_EQ(s.world.wrong(), "");
 }
 
+/// BEP 54: who is told asks another, and not in vain first.
+TEST(Reads, OfAPieceThatASeedHasLostGoToAnother) {
+  for (const auto seed : seeds()) {
+    SCOPED_TRACE(replay(seed));
+    World world(Content::make(Format::v1, 16, 64 << 10), seed);
+    auto& loses = world.add<EngineNode>(seeder(4e6, 10e6, 1ms));
+    auto& slow = world.add<EngineNode>(seeder(0.5e6, 10e6, 40ms));
+    NodeOptions o = node(1e6, 4e6);
+    o.config.on_demand = true;
+    auto& reader = world.add<EngineNode>(o);
+    reader.meet({loses.number, slow.number});
+    world.run_for(2s);
+    loses.lose_piece(PieceIndex(7));
+    world.run_for(100ms);
+    const ReadId read = reader.read(7 * (64 << 10), 64 << 10);
+    EXPECT_TRUE(world.run_until([&] { return reader.result(read).ended.has_value(); }, 20s));
+    EXPECT_TRUE(reader.result(read).answered());
+    EXPECT_LE(reader.result(read).took(), 1s);
+    for (const SentBlock& block : world.sent) {
+      if (block.to != reader.number || block.piece != PieceIndex(7)) continue;
+      EXPECT_EQ(block.from, slow.number);
+    }
+    EXPECT_TRUE(world.run_until([&] { return loses.complete(); }, 60s)) << "it fetches it again";
+    EXPECT_EQ(world.wrong(), "");
+  }
+}
+
 }  // namespace
 }  // namespace swarmfs::sim

@@ -122,18 +122,30 @@ TEST(Swarm, AnIdleSwarmSleeps) {
   EXPECT_EQ(world.wrong(), "");
 }
 
-TEST(Swarm, AV2TorrentWithoutItsPieceLayersAsksForNothingItCannotVerify) {
-  World world(Content::make(Format::v2, 8, 64 << 10), 1);
-  auto& s = world.add<EngineNode>(seeder(1e6));
-  NodeOptions o = node(1e6, 1e6);
-  o.metainfo = world.content->without_layers();
-  auto& reader = world.add<EngineNode>(o);
-  reader.meet(s.number);
-  world.run_for(30s);
-  EXPECT_EQ(reader.stats().failed_pieces, 0U);
-  EXPECT_EQ(reader.stats().banned, 0U) << "the seed is honest";
-  EXPECT_EQ(reader.stats().downloaded, 0U);
-  EXPECT_EQ(world.wrong(), "");
+
+/// Peers without anything hold every connection of each other; the one seed comes last.
+TEST(Swarm, WhoHasWhatIsMissingGetsThePlaceOfAnIdlePeer) {
+  for (const auto seed : seeds()) {
+    SCOPED_TRACE(replay(seed));
+    World world(Content::make(Format::v1, 16, 64 << 10), seed);
+    NodeOptions o = node(1e6, 4e6);
+    o.config.peer_book.max_connections = 3;
+    std::vector<EngineNode*> nodes;
+    std::vector<Endpoint> known;
+    for (unsigned i = 0; i < 4; ++i) {
+      nodes.push_back(&world.add<EngineNode>(o));
+      nodes.back()->hear_of(known);
+      known.push_back(nodes.back()->address());
+    }
+    world.run_for(100s);
+    for (const EngineNode* n : nodes) EXPECT_EQ(n->stats().peers, 3U);
+    auto& source = world.add<EngineNode>(seeder(1e6));
+    source.meet(nodes[0]->number);
+    EXPECT_TRUE(world.run_until([&] {
+      return std::all_of(nodes.begin(), nodes.end(), [](auto* n) { return n->complete(); });
+    }, 200s));
+    EXPECT_EQ(world.wrong(), "");
+  }
 }
 
 }  // namespace

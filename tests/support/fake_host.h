@@ -39,6 +39,8 @@ class FakeHost final : public engine::TorrentHost {
   std::map<ReadId, Error> failed;
   std::map<PieceIndex, std::vector<BlockPtr>> to_hash;
   unsigned peers_needed = 0;
+  unsigned layers_learnt = 0;
+  std::vector<std::string> warnings;
 
   void send(PeerId peer, Bytes bytes) override {
     Inbox& inbox = peers[peer];
@@ -78,10 +80,13 @@ class FakeHost final : public engine::TorrentHost {
   }
   void forget_piece(PieceIndex piece) override { forgotten.push_back(piece); }
   void load_leaves(PieceIndex piece) override { leaves_wanted.push_back(piece); }
+  void layer_learnt() override { ++layers_learnt; }
   void read_ready(ReadId read) override { ready.push_back(read); }
   void read_failed(ReadId read, Error error) override { failed.emplace(read, std::move(error)); }
   void need_peers() override { ++peers_needed; }
-  void log(int, std::string_view) override {}
+  void log(int level, std::string_view line) override {
+    if (level == 2) warnings.emplace_back(line);
+  }
 
   /// All messages of one kind that a peer got, parsed.
   template <class T>

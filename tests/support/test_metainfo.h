@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "swarm/base/bitfield.h"
 #include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/metainfo.h"
 
@@ -42,6 +43,32 @@ struct TestContent {
     return hasher.finish();
   }
 };
+
+/// The roots of all pieces of a file: its piece layer, where it is longer than a piece.
+inline metainfo::merkle::Hashes layer_of(const TestContent& content, FileIndex file) {
+  namespace merkle = metainfo::merkle;
+  const Layout& layout = content.layout();
+  merkle::Hashes layer;
+  const auto range = layout.pieces_of(file);
+  for (PieceIndex p = range.first; p < range.end; ++p)
+    layer.push_back(merkle::root(
+        content.leaves(p), 0,
+        merkle::piece_height(layout.piece_length(), layout.files()[file.value].length)));
+  return layer;
+}
+
+/// The same content, its manifest without `piece layers`, as a magnet link brings it (BEP 9).
+inline TestContent without_layers(TestContent content) {
+  auto m = std::make_shared<metainfo::Metainfo>(*content.metainfo);
+  for (std::uint32_t f = 0; f < m->files.size(); ++f) {
+    if (m->files[f].length <= m->layout.piece_length()) continue;
+    const auto range = m->layout.pieces_of(FileIndex(f));
+    if (m->files[f].pieces_root)
+      for (PieceIndex p = range.first; p < range.end; ++p) m->piece_roots[p.value].reset();
+  }
+  content.metainfo = m;
+  return content;
+}
 
 /// Files of these lengths (over 0). A hybrid's files are padded to whole pieces, bar the last.
 inline TestContent make_content(metainfo::Format format, std::uint32_t piece_length,
@@ -94,13 +121,9 @@ inline TestContent make_content(metainfo::Format format, std::uint32_t piece_len
   for (std::uint32_t f = 0; f < m->files.size(); ++f) {
     metainfo::File& file = m->files[f];
     if (file.pad || file.length == 0) continue;
-    merkle::Hashes layer;
-    const auto range = m->layout.pieces_of(FileIndex(f));
-    for (PieceIndex p = range.first; p < range.end; ++p) {
-      layer.push_back(merkle::root(content.leaves(p), 0,
-                                   merkle::piece_height(piece_length, file.length)));
-      m->piece_roots[p.value] = layer.back();
-    }
+    const merkle::Hashes layer = layer_of(content, FileIndex(f));
+    std::copy(layer.begin(), layer.end(),
+              m->piece_roots.begin() + m->layout.pieces_of(FileIndex(f)).first.value);
     file.pieces_root = layer.size() == 1
                            ? layer.front()
                            : merkle::root(layer, merkle::piece_level(piece_length),

@@ -49,6 +49,13 @@ TEST(ExtensionHandshake, ComesBackAsItWasSent) {
   EXPECT_EQ(parsed(as_text(encode({}))), ExtensionHandshake{});
 }
 
+TEST(DontHave, IsFourBytesAndNothingElse) {
+  EXPECT_EQ(encode_dont_have(PieceIndex(0x01020304)), (Bytes{1, 2, 3, 4}));
+  EXPECT_EQ(parse_dont_have(Bytes{1, 2, 3, 4}).value(), PieceIndex(0x01020304));
+  for (const std::size_t length : {0, 1, 3, 5, 100})
+    EXPECT_FALSE(parse_dont_have(Bytes(length))) << length;
+}
+
 TEST(ExtensionHandshake, ReadsTheExampleOfTheSpecification) {
   // Its lengths fit only if the name of the second extension is Latin-1 and the version UTF-8.
   const auto h = parsed("d1:md11:LT_metadatai1e6:\xb5T_PEXi2ee1:pi6881e1:v13:\xc2\xb5Torrent 1.2e");
