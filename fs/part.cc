@@ -142,7 +142,9 @@ Attributes Tree::Part::attributes(std::uint32_t index) const {
       a.permissions = 0555;
       a.links = 2 + node.subfolders;
       break;
-    case NodeKind::symlink: a.permissions = 0777; break;
+    case NodeKind::symlink:
+      a.permissions = 0777;
+      break;
     case NodeKind::file: {
       const std::uint64_t here = bytes_here(index);
       a.permissions = node.executable ? 0555 : 0444;

@@ -53,7 +53,8 @@ class Tree::Part {
   };
   struct KeyHash {
     std::size_t operator()(const Key& key) const {
-      return std::hash<std::string_view>{}(key.name) ^ (key.parent * std::size_t{0x9e3779b97f4a7c15});
+      return std::hash<std::string_view>{}(key.name) ^
+             (key.parent * std::size_t{0x9e3779b97f4a7c15});
     }
   };
 

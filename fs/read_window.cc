@@ -25,8 +25,7 @@ ReadWindow::Outcome ReadWindow::on_read(std::uint64_t offset, std::uint64_t leng
 bool ReadWindow::continues(const Stream& stream, std::uint64_t offset, std::uint64_t end) const {
   if (end + tuning_.back < stream.position) return false;
   // Whoever skips within the window reads on; what lies beyond it was not foreseen.
-  const std::uint64_t reach =
-      std::max(tuning_.skip, std::min(stream.size, tuning_.longest_skip));
+  const std::uint64_t reach = std::max(tuning_.skip, std::min(stream.size, tuning_.longest_skip));
   return offset <= stream.position + reach;
 }
 

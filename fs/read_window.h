@@ -17,8 +17,8 @@ struct WindowTuning {
   std::uint64_t opens_after = 256 << 10;  ///< sequential bytes before the first window
   std::uint64_t first = 1 << 20;          ///< its size; then doubling
   std::uint64_t cap = 64 << 20;
-  std::uint64_t back = 1 << 20;          ///< a read this far behind still belongs to the stream
-  std::uint64_t skip = 1 << 20;          ///< a gap this long ahead is no seek, even without a window
+  std::uint64_t back = 1 << 20;  ///< a read this far behind still belongs to the stream
+  std::uint64_t skip = 1 << 20;  ///< a gap this long ahead is no seek, even without a window
   std::uint64_t longest_skip = 16 << 20;  ///< nor is a longer one that lands inside the window
   Duration patience = std::chrono::milliseconds(20);  ///< before an abandoned place is a seek
   std::uint32_t streams = 8;
@@ -41,8 +41,8 @@ class ReadWindow {
     std::uint32_t stream = 0;  ///< which stream this read belongs to: below tuning.streams
     std::vector<WindowChange> changes;
   };
-  /// A read of [offset, offset + length), length > 0, made by thread `reader`. Where threads cannot be
-  /// told apart, 0 for all: then reading at two places in turn counts as seeking.
+  /// A read of [offset, offset + length), length > 0, made by thread `reader`. Where threads cannot
+  /// be told apart, 0 for all: then reading at two places in turn counts as seeking.
   Outcome on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
 
   /// Drops the windows of places that their reader left for longer than the patience.

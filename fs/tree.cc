@@ -144,7 +144,8 @@ std::vector<std::string> Tree::attribute_names(Ino ino) const {
   if (!place) return names;
   const NodeKind kind = place->part->node(place->index).kind;
   if (kind == NodeKind::symlink) return names;
-  for (const auto& [name, value] : place->part->facts()) names.push_back(std::string(kPrefix) + name);
+  for (const auto& [name, value] : place->part->facts())
+    names.push_back(std::string(kPrefix) + name);
   names.push_back(std::string(kPrefix) + "progress");
   if (kind == NodeKind::file) names.push_back(std::string(kPrefix) + "pieces");
   return names;

@@ -41,8 +41,7 @@ Result<> prepare(CommandLine& line) {
   for (const std::string& path : line.paths) {
     auto loaded = metainfo::load(path);
     if (!loaded) return loaded.error();
-    line.mount.torrents.push_back(
-        std::make_shared<const metainfo::Metainfo>(std::move(*loaded)));
+    line.mount.torrents.push_back(std::make_shared<const metainfo::Metainfo>(std::move(*loaded)));
   }
   auto mountpoint = prepare_mountpoint(line.mount.mountpoint);
   if (!mountpoint) return mountpoint.error();
@@ -100,9 +99,8 @@ void add_mount(CLI::App& app, Context& context) {
       ->check(CLI::Range(1U, 86400U))
       ->capture_default_str();
   command->add_flag("--allow-other", line->mount.allow_other, "Let other users look too");
-  command->callback([&context, line] {
-    context.run = [&context, line] { return run_mount(context, *line); };
-  });
+  command->callback(
+      [&context, line] { context.run = [&context, line] { return run_mount(context, *line); }; });
 }
 
 }  // namespace swarmfs::mount

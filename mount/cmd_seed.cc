@@ -32,9 +32,8 @@ Result<std::unique_ptr<cache::Store>> open_checked(
   line.clear();
   if (!checked) return checked.error();
   if (const auto bad = checked->bad_pieces(); bad > 0) {
-    const std::string why = checked->problems.empty()
-                                ? "its bytes differ from the manifest"
-                                : checked->problems.front().error.message;
+    const std::string why = checked->problems.empty() ? "its bytes differ from the manifest"
+                                                      : checked->problems.front().error.message;
     return fail(ErrorKind::mismatch, base.string() + ": " + std::to_string(bad) + " of " +
                                          std::to_string(metainfo->layout.piece_count()) +
                                          " pieces are bad (" + why +
@@ -69,7 +68,8 @@ int run_seed(const Context& context, const SeedOptions& options) {
   (*node)->add(roots, std::move(*store), {});
   if (options.json) {
     const nlohmann::json ready = {{"name", metainfo->name}, {"port", (*node)->port()}};
-    std::printf("%s\n", ready.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::printf("%s\n",
+                ready.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
     std::printf("seeding %s on port %u\n", printable(metainfo->name).c_str(),
                 unsigned{(*node)->port()});

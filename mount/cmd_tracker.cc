@@ -1,7 +1,7 @@
 // swarmfs tracker: a tracker for a private swarm, over HTTP and UDP.
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -76,8 +76,9 @@ void add_tracker(CLI::App& app, Context& context) {
       ->check(CLI::Range(10, 86400))
       ->capture_default_str();
   command->add_flag("--json", chosen->json, "Print the ready line as JSON");
-  command->callback(
-      [&context, chosen] { context.run = [&context, chosen] { return run_tracker(context, *chosen); }; });
+  command->callback([&context, chosen] {
+    context.run = [&context, chosen] { return run_tracker(context, *chosen); };
+  });
 }
 
 }  // namespace swarmfs::mount

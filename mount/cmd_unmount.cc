@@ -37,8 +37,8 @@ bool wait_gone(const std::string& path, const std::string& socket) {
 int by_force(const std::string& path, unsigned connection) {
   const auto detached = detach_mount(path);
   const bool aborted = abort_connection(connection);
-  if (!gone(path)) return report(detached ? fail(ErrorKind::busy, path + " is still mounted")
-                                          : detached.error());
+  if (!gone(path))
+    return report(detached ? fail(ErrorKind::busy, path + " is still mounted") : detached.error());
   std::fprintf(stderr, "swarmfs: the mount did not answer; it was taken away%s\n",
                aborted ? " and its connection cut" : "");
   return kOk;

@@ -58,8 +58,8 @@ Result<std::string> control_folder() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   std::string base = runtime != nullptr && *runtime == '/' ? runtime : "/run/user/" + uid;
   struct stat st {};
-  const bool usable = ::stat(base.c_str(), &st) == 0 && S_ISDIR(st.st_mode) &&
-                      ::access(base.c_str(), W_OK) == 0;
+  const bool usable =
+      ::stat(base.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && ::access(base.c_str(), W_OK) == 0;
   const std::string folder = usable ? base + "/swarmfs" : "/tmp/swarmfs-" + uid;
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return Error::from_errno(errno, "cannot make " + folder);
@@ -163,7 +163,8 @@ ControlServer::~ControlServer() {
   ::unlink(impl_->path.c_str());
 }
 
-Result<std::string> control_request(const std::string& path, std::string_view command, Duration timeout) {
+Result<std::string> control_request(const std::string& path, std::string_view command,
+                                    Duration timeout) {
   const auto fd = connected(path);
   if (!fd) return fd.error();
   const TimePoint deadline = std::chrono::steady_clock::now() + timeout;

@@ -57,10 +57,10 @@ class ControlServer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Sends a command and returns the reply, a JSON object with "ok":true. not_found if nothing listens there, timed_out,
-/// protocol, or `busy` with the server's words if it refused.
+/// Sends a command and returns the reply, a JSON object with "ok":true. not_found if nothing
+/// listens there, timed_out, protocol, or `busy` with the server's words if it refused.
 Result<std::string> control_request(const std::string& path, std::string_view command,
-                                       Duration timeout);
+                                    Duration timeout);
 /// Paths of all sockets in the folder, sorted.
 std::vector<std::string> control_sockets(const std::string& folder);
 

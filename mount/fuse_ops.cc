@@ -39,9 +39,12 @@ void guarded(fuse_req_t req, Body body) {
 
 mode_t type_of(fs::NodeKind kind) {
   switch (kind) {
-    case fs::NodeKind::folder: return S_IFDIR;
-    case fs::NodeKind::file: return S_IFREG;
-    case fs::NodeKind::symlink: return S_IFLNK;
+    case fs::NodeKind::folder:
+      return S_IFDIR;
+    case fs::NodeKind::file:
+      return S_IFREG;
+    case fs::NodeKind::symlink:
+      return S_IFLNK;
   }
   return 0;
 }
@@ -77,9 +80,8 @@ void init(void* userdata, fuse_conn_info* conn) {
   conn->congestion_threshold = 768;
   conn->max_read = static_cast<FuseBridge*>(userdata)->max_read;
   // With ASYNC_DIO a reader with O_DIRECT waits where not even SIGKILL ends it.
-  const unsigned never = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO |
-                         FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                         FUSE_CAP_ATOMIC_O_TRUNC;
+  const unsigned never = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO | FUSE_CAP_SPLICE_READ |
+                         FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ATOMIC_O_TRUNC;
   const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                           FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS |
                           FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
@@ -272,7 +274,8 @@ void getxattr(fuse_req_t req, fuse_ino_t ino, const char* name, std::size_t size
 void listxattr(fuse_req_t req, fuse_ino_t ino, std::size_t size) {
   guarded(req, [&] {
     std::string names;
-    for (const auto& name : bridge(req).tree.attribute_names(ino)) names.append(name).push_back('\0');
+    for (const auto& name : bridge(req).tree.attribute_names(ino))
+      names.append(name).push_back('\0');
     reply_xattr(req, names, size);
   });
 }

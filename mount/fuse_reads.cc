@@ -101,10 +101,9 @@ void FuseReads::read(Request request) {
 
   ReadId id;
   try {
-    id = r.file->source()->read({r.file->index(), r.offset, r.length, noted.handle},
-                                [ticket](Result<Content> result) {
-                                  ticket->owner->on_done(ticket, std::move(result));
-                                });
+    id = r.file->source()->read(
+        {r.file->index(), r.offset, r.length, noted.handle},
+        [ticket](Result<Content> result) { ticket->owner->on_done(ticket, std::move(result)); });
   } catch (const std::exception& e) {
     on_done(ticket, fail(ErrorKind::io, e.what()));
   }

@@ -16,7 +16,7 @@
 namespace swarmfs::mount {
 
 struct FuseOptions {
-  bool allow_other = false;           ///< other users may look too
+  bool allow_other = false;            ///< other users may look too
   std::uint32_t max_read = 128 << 10;  ///< bytes the kernel asks at once: a multiple of 4096
   unsigned threads = 4;
   /// Let the kernel read complete, verified files from the disk itself, where it and our

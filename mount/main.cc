@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
   app.add_flag_function(
       "-v,--verbose", [&](std::int64_t n) { context.verbosity = static_cast<int>(n); },
       "Say more; twice for every peer");
-  app.add_flag_callback("-q,--quiet", [&] { context.verbosity = -1; }, "Say only errors");
+  app.add_flag_callback(
+      "-q,--quiet", [&] { context.verbosity = -1; }, "Say only errors");
   app.add_option("--log-file", context.log_file, "Write the log here instead of stderr");
   app.footer(
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad manifest, 4 file or disk problem,\n"

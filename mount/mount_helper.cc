@@ -16,13 +16,25 @@ std::string_view base_name(std::string_view path) { return path.substr(path.rfin
 
 /// Options of mount(8), fstab and systemd that mean nothing here, or what is so anyway.
 bool is_generic(std::string_view option) {
-  static const std::vector<std::string_view> known = {
-      "auto",     "noauto",  "user",       "users",    "nouser",     "owner",    "group",
-      "_netdev",  "nofail",  "defaults",   "ro",       "rw",         "suid",     "nosuid",
-      "dev",      "nodev",   "exec",       "noexec",   "atime",      "noatime",  "relatime",
-      "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "diratime",
-      "nodiratime", "sync",  "async",      "dirsync",  "mand",       "nomand",   "silent",
-      "loud",     "iversion", "noiversion", "default_permissions"};
+  static const std::vector<std::string_view> known = {"auto",        "noauto",
+                                                      "user",        "users",
+                                                      "nouser",      "owner",
+                                                      "group",       "_netdev",
+                                                      "nofail",      "defaults",
+                                                      "ro",          "rw",
+                                                      "suid",        "nosuid",
+                                                      "dev",         "nodev",
+                                                      "exec",        "noexec",
+                                                      "atime",       "noatime",
+                                                      "relatime",    "norelatime",
+                                                      "strictatime", "nostrictatime",
+                                                      "lazytime",    "nolazytime",
+                                                      "diratime",    "nodiratime",
+                                                      "sync",        "async",
+                                                      "dirsync",     "mand",
+                                                      "nomand",      "silent",
+                                                      "loud",        "iversion",
+                                                      "noiversion",  "default_permissions"};
   return contains(known, option) || option.starts_with("x-") || option.starts_with("X-") ||
          option.starts_with("comment=") || option.starts_with("user=") ||
          option.starts_with("fsname=") || option.starts_with("subtype=");
@@ -98,7 +110,8 @@ Result<std::vector<std::string>> translate_mount_call(const std::vector<std::str
       if (word != "-o") continue;
       const auto added = add_options(argv[i], flags, manifests);
       if (!added) return added.error();
-    } else if (word.size() > 1 && word[0] == '-' && word.find_first_not_of("sfnv", 1) == word.npos) {
+    } else if (word.size() > 1 && word[0] == '-' &&
+               word.find_first_not_of("sfnv", 1) == word.npos) {
       if (word.find('f') != word.npos) return std::vector<std::string>{};
       verbose = verbose || word.find('v') != word.npos;
     } else {

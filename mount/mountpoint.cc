@@ -42,7 +42,8 @@ std::optional<int> wait_for_child(pid_t child, Duration at_most) {
   int status = 0;
   while (true) {
     const pid_t ended = ::waitpid(child, &status, WNOHANG);
-    if (ended == child) return WIFEXITED(status) ? std::optional(WEXITSTATUS(status)) : std::nullopt;
+    if (ended == child)
+      return WIFEXITED(status) ? std::optional(WEXITSTATUS(status)) : std::nullopt;
     if (ended < 0 && errno != EINTR) return std::nullopt;
     if (std::chrono::steady_clock::now() >= deadline) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -82,7 +83,8 @@ std::optional<MountEntry> mount_on(const std::string& canonical_path) {
     fields >> entry.type;
     const auto colon = device.find(':');
     if (colon != std::string::npos)
-      entry.connection = static_cast<unsigned>(std::strtoul(device.c_str() + colon + 1, nullptr, 10));
+      entry.connection =
+          static_cast<unsigned>(std::strtoul(device.c_str() + colon + 1, nullptr, 10));
     found = entry;
   }
   return found;
@@ -111,8 +113,8 @@ Result<std::string> prepare_mountpoint(const std::string& path) {
                                        " already; end it with \"swarmfs unmount " + path + "\"");
     }
     if (const auto gone = detach_mount(*canonical); !gone) {
-      return fail(ErrorKind::busy, "a dead mount is on " + path + " and cannot be removed: " +
-                                       gone.error().message);
+      return fail(ErrorKind::busy,
+                  "a dead mount is on " + path + " and cannot be removed: " + gone.error().message);
     }
   }
   const auto folder = check_folder(*canonical);

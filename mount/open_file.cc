@@ -6,10 +6,7 @@
 namespace swarmfs::mount {
 
 OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle)
-    : ino_(ino),
-      target_(std::move(target)),
-      next_handle_(next_handle),
-      window_(target_.length) {}
+    : ino_(ino), target_(std::move(target)), next_handle_(next_handle), window_(target_.length) {}
 
 OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader,
                                   TimePoint now) {

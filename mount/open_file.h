@@ -29,7 +29,7 @@ class OpenFile {
   const std::shared_ptr<ContentSource>& source() const { return target_.source; }
 
   struct Noted {
-    HandleId handle;                    ///< who asks, for the source
+    HandleId handle;  ///< who asks, for the source
     /// When to call on_timer(); nothing if nothing is due or a call is on its way already.
     std::optional<TimePoint> deadline;
   };

@@ -17,8 +17,8 @@ namespace {
 
 // The kernel's side of the protocol, <linux/fuse.h> of 6.9, which Debian 12's headers precede.
 constexpr std::uint32_t kOpInit = 26;
-constexpr std::uint32_t kInitExt = 1U << 30;        // FUSE_INIT_EXT: flags2 counts
-constexpr std::uint32_t kPassthrough2 = 1U << 5;    // FUSE_PASSTHROUGH (bit 37), in flags2
+constexpr std::uint32_t kInitExt = 1U << 30;         // FUSE_INIT_EXT: flags2 counts
+constexpr std::uint32_t kPassthrough2 = 1U << 5;     // FUSE_PASSTHROUGH (bit 37), in flags2
 constexpr std::uint32_t kOpenPassthrough = 1U << 7;  // FOPEN_PASSTHROUGH
 constexpr std::uint32_t kOpenNoFlush = 1U << 5;      // FOPEN_NOFLUSH
 /// Of filesystems below ours: one, so that ours may still be below an overlay.

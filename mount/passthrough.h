@@ -60,7 +60,7 @@ class Passthrough {
   void release_backing(std::int32_t id) const;
 
   int device_ = -1;
-  std::atomic<std::uint64_t> init_{0};      ///< id of the INIT that offers passthrough; 0 for none
+  std::atomic<std::uint64_t> init_{0};  ///< id of the INIT that offers passthrough; 0 for none
   std::atomic<bool> enabled_{false};
   std::atomic<std::uint64_t> opened_{0};
   std::mutex mutex_;

@@ -46,11 +46,11 @@ std::string torrent_lines(const json& t) {
   const auto count = [&](const char* key) {
     return std::to_string(static_cast<long long>(number_of(t, key)));
   };
-  return "  " + text_of(t, "name") + "\n    " + percent + " (" + amount(number_of(t, "bytes_here")) +
-         " of " + amount(number_of(t, "size")) + ")  down " + amount(number_of(t, "down_rate")) +
-         "/s  up " + amount(number_of(t, "up_rate")) + "/s  peers " + count("peers") + " (" +
-         count("seeds") + " seeds)  waiting reads " + count("waiting_reads") + "  " +
-         text_of(t, "state") + "\n";
+  return "  " + text_of(t, "name") + "\n    " + percent + " (" +
+         amount(number_of(t, "bytes_here")) + " of " + amount(number_of(t, "size")) + ")  down " +
+         amount(number_of(t, "down_rate")) + "/s  up " + amount(number_of(t, "up_rate")) +
+         "/s  peers " + count("peers") + " (" + count("seeds") + " seeds)  waiting reads " +
+         count("waiting_reads") + "  " + text_of(t, "state") + "\n";
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ SwarmNode::SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
                      std::shared_ptr<spdlog::logger> logger)
     : logger_(std::move(logger)),
       peers_(std::move(peers)),
-      session_(std::make_unique<net::Session>(io_, net::SessionConfig{std::move(listen)},
-                                              logger_)) {}
+      session_(
+          std::make_unique<net::Session>(io_, net::SessionConfig{std::move(listen)}, logger_)) {}
 
 Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
                                                      std::shared_ptr<spdlog::logger> logger) {

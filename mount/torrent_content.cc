@@ -77,14 +77,14 @@ ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, unsigne
           return done(std::move(*content));
         // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
         // A piece the disk lost on the way is asked for again.
-        self->driver_->run_on_pool([self, handle, spans = std::move(spans),
-                                    done = std::move(done), tries]() mutable {
-          if (auto content = self->collect(spans, Disk::may_wait))
-            return done(std::move(*content));
-          if (tries == 0)
-            return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"));
-          self->park(handle, std::move(spans), std::move(done), tries - 1);
-        });
+        self->driver_->run_on_pool(
+            [self, handle, spans = std::move(spans), done = std::move(done), tries]() mutable {
+              if (auto content = self->collect(spans, Disk::may_wait))
+                return done(std::move(*content));
+              if (tries == 0)
+                return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"));
+              self->park(handle, std::move(spans), std::move(done), tries - 1);
+            });
       });
 }
 

@@ -23,8 +23,8 @@ class TorrentContent final : public ContentSource,
                              public std::enable_shared_from_this<TorrentContent> {
  public:
   /// `memory_bytes`: for blocks kept beyond those the disk has yet to take.
-  TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots,
-                 std::unique_ptr<cache::Store> store, std::uint64_t memory_bytes);
+  TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots, std::unique_ptr<cache::Store> store,
+                 std::uint64_t memory_bytes);
 
   /// Before the first read that is not answered from disk.
   void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
@@ -40,8 +40,7 @@ class TorrentContent final : public ContentSource,
   // ContentSource
   ReadId read(const ReadRequest& request, ReadDone done) override;
   void cancel(ReadId read) override;
-  void set_window(HandleId handle, FileIndex file, std::uint64_t begin,
-                  std::uint64_t end) override;
+  void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end) override;
   void close(HandleId handle) override;
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
   std::uint64_t bytes_here(FileIndex file) const override;
@@ -68,8 +67,8 @@ class TorrentContent final : public ContentSource,
   std::shared_ptr<net::TorrentDriver> driver_;
 };
 
-/// For StoreOptions::before_checks: gives `roots` the piece layers that an earlier run kept, so that
-/// what it has written can be verified. Layers that the disk has changed are left out.
+/// For StoreOptions::before_checks: gives `roots` the piece layers that an earlier run kept, so
+/// that what it has written can be verified. Layers that the disk has changed are left out.
 std::function<void(cache::Store&)> load_layers(std::shared_ptr<metainfo::PieceRoots> roots);
 
 }  // namespace swarmfs::mount

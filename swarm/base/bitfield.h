@@ -47,7 +47,8 @@ class Bitfield {
   Bytes to_wire() const {
     Bytes out((size_ + 7) / 8);
     for (std::uint32_t i = 0; i < size_; ++i)
-      if (test(PieceIndex(i))) out[i / 8] = static_cast<std::uint8_t>(out[i / 8] | (0x80 >> (i % 8)));
+      if (test(PieceIndex(i)))
+        out[i / 8] = static_cast<std::uint8_t>(out[i / 8] | (0x80 >> (i % 8)));
     return out;
   }
   /// False, and unchanged, if the length is wrong or a spare bit is set.

@@ -48,6 +48,8 @@ void append_be(Bytes& out, T value) {
   store_be<T>(out.data() + at, value);
 }
 
-inline void append(Bytes& out, ByteView bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
+inline void append(Bytes& out, ByteView bytes) {
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
 
 }  // namespace swarmfs

@@ -14,8 +14,9 @@ IpAddress IpAddress::v4(const std::array<std::uint8_t, 4>& bytes) {
 }
 
 IpAddress IpAddress::v6(const std::array<std::uint8_t, 16>& bytes) {
-  const bool mapped = std::all_of(bytes.begin(), bytes.begin() + 10, [](auto b) { return b == 0; }) &&
-                      bytes[10] == 0xff && bytes[11] == 0xff;
+  const bool mapped =
+      std::all_of(bytes.begin(), bytes.begin() + 10, [](auto b) { return b == 0; }) &&
+      bytes[10] == 0xff && bytes[11] == 0xff;
   if (mapped) return v4({bytes[12], bytes[13], bytes[14], bytes[15]});
   IpAddress a;
   a.v4_ = false;

@@ -86,8 +86,7 @@ Layout::PieceRange Layout::pieces_of(FileIndex file) const {
 }
 
 FileIndex Layout::file_of(PieceIndex piece) const {
-  return FileIndex(
-      static_cast<std::uint32_t>(file_at(std::uint64_t{piece.value} * piece_length_)));
+  return FileIndex(static_cast<std::uint32_t>(file_at(std::uint64_t{piece.value} * piece_length_)));
 }
 
 }  // namespace swarmfs

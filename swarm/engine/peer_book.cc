@@ -130,7 +130,8 @@ void PeerBook::set_seed(const Endpoint& endpoint, bool seed) {
 void PeerBook::set_complete(bool complete, TimePoint now) {
   if (std::exchange(complete_, complete) && !complete)
     for (auto& [endpoint, entry] : entries_)
-      if (entry.failures == 0) entry.not_before = std::min(entry.not_before, now + config_.reconnect);
+      if (entry.failures == 0)
+        entry.not_before = std::min(entry.not_before, now + config_.reconnect);
   earliest_stale_ = true;
 }
 

@@ -40,7 +40,9 @@ class PeerPace {
   void on_block(std::uint32_t bytes, TimePoint sent, TimePoint now, std::size_t outstanding);
 
   /// Requests to keep outstanding, at most `reqq`.
-  unsigned depth(unsigned reqq) const { return std::clamp(depth_, kMinDepth, std::max(reqq, kMinDepth)); }
+  unsigned depth(unsigned reqq) const {
+    return std::clamp(depth_, kMinDepth, std::max(reqq, kMinDepth));
+  }
 
   /// Expected time until a block asked now arrives, behind `queued` bytes asked before it.
   Duration estimate(std::uint64_t queued) const;
@@ -49,7 +51,8 @@ class PeerPace {
 
  private:
   static constexpr Duration kUnknownRtt = std::chrono::milliseconds(200);
-  static constexpr double kUnknownRate = 128.0 * 1024;  // pessimistic for peers not yet seen at work
+  static constexpr double kUnknownRate =
+      128.0 * 1024;  // pessimistic for peers not yet seen at work
 
   Duration min_rtt_ = Duration::max();
   TimePoint min_rtt_at_{};

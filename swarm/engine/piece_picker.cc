@@ -7,8 +7,7 @@
 
 namespace swarmfs::engine {
 
-PiecePicker::PiecePicker(const Bitfield& have)
-    : pieces_(have.size()), have_(have), ends_(1, 0) {
+PiecePicker::PiecePicker(const Bitfield& have) : pieces_(have.size()), have_(have), ends_(1, 0) {
   for (std::uint32_t i = 0; i < have.size(); ++i) {
     if (have.test(PieceIndex(i))) {
       pieces_[i].state = PieceState::have;
@@ -20,10 +19,14 @@ PiecePicker::PiecePicker(const Bitfield& have)
 
 static bool legal(PieceState from, PieceState to) {
   switch (from) {
-    case PieceState::absent: return to == PieceState::in_flight || to == PieceState::have;
-    case PieceState::in_flight: return to == PieceState::verifying || to == PieceState::absent;
-    case PieceState::verifying: return to == PieceState::have || to == PieceState::absent;
-    case PieceState::have: return to == PieceState::absent;
+    case PieceState::absent:
+      return to == PieceState::in_flight || to == PieceState::have;
+    case PieceState::in_flight:
+      return to == PieceState::verifying || to == PieceState::absent;
+    case PieceState::verifying:
+      return to == PieceState::have || to == PieceState::absent;
+    case PieceState::have:
+      return to == PieceState::absent;
   }
   return false;
 }
@@ -96,8 +99,8 @@ void PiecePicker::remove_peer(const Bitfield& pieces) {
     if (pieces.test(PieceIndex(i))) lower(PieceIndex(i));
 }
 
-std::optional<PieceIndex> PiecePicker::pick_rarest(
-    const std::function<bool(PieceIndex)>& eligible, Rng& rng) const {
+std::optional<PieceIndex> PiecePicker::pick_rarest(const std::function<bool(PieceIndex)>& eligible,
+                                                   Rng& rng) const {
   std::uint32_t begin = 0;
   for (const std::uint32_t end : ends_) {
     const std::uint32_t width = end - begin;

@@ -34,11 +34,12 @@ namespace swarmfs::engine {
 struct TorrentConfig {
   wire::ClientId client_id{};
   std::string client_name = "swarmfs";
-  std::uint16_t listen_port = 0;     ///< told to peers (BEP 10 "p"); 0: none
-  bool on_demand = false;            ///< fetch only what is read and its windows
+  std::uint16_t listen_port = 0;                     ///< told to peers (BEP 10 "p"); 0: none
+  bool on_demand = false;                            ///< fetch only what is read and its windows
   Duration read_timeout = std::chrono::seconds(60);  ///< of a parked read without progress
   std::uint64_t partial_bytes = 48 << 20;  ///< unfinished pieces in memory, at least two of them
-  std::uint64_t volatile_bytes = 16 << 20; ///< verified pieces the disk did not take, kept readable
+  std::uint64_t volatile_bytes = 16
+                                 << 20;  ///< verified pieces the disk did not take, kept readable
   ChokerConfig choker;
   PeerBookConfig peer_book;
 };
@@ -47,7 +48,7 @@ struct TorrentConfig {
 struct TorrentStats {
   std::uint64_t downloaded = 0;  ///< payload bytes received
   std::uint64_t uploaded = 0;
-  std::uint64_t wasted = 0;      ///< duplicates, unasked blocks and blocks that failed
+  std::uint64_t wasted = 0;  ///< duplicates, unasked blocks and blocks that failed
   double down_bps = 0;
   double up_bps = 0;
   unsigned peers = 0;
@@ -146,14 +147,14 @@ class Torrent {
     bool ready = false;       ///< their handshake has come
     bool introduced = false;  ///< our bitfield has gone
     bool heard = false;       ///< a message came after its handshake
-    bool v2 = false;     ///< BEP 52 messages may flow
+    bool v2 = false;          ///< BEP 52 messages may flow
     bool fast = false;
     bool extended = false;
     bool greeted = false;  ///< bitfield, have all or have none has come, or the time for it is over
     bool am_choking = true, am_interested = false, peer_choking = true, peer_interested = false;
     bool counted_seed = false;
     bool upload_only = false;
-    bool no_leaves = false;  ///< rejected a leaf layer request
+    bool no_leaves = false;    ///< rejected a leaf layer request
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
@@ -171,7 +172,7 @@ class Torrent {
     unsigned reqq = 250;
     std::deque<wire::BlockRef> upload_queue;
     std::optional<PieceIndex> sending_piece;  ///< begun for this peer
-    std::set<PieceIndex> reading;  ///< it asked for their leaf hashes
+    std::set<PieceIndex> reading;             ///< it asked for their leaf hashes
     std::uint32_t sending = 0;  ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;

@@ -83,8 +83,8 @@ PartialPiece* Torrent::begin_piece(PieceIndex piece) {
   return &p;
 }
 
-std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer,
-                                                  std::uint32_t first, std::uint32_t end) {
+std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
+                                                  std::uint32_t end) {
   PartialPiece* p = partial(piece);
   if (p == nullptr) p = begin_piece(piece);
   if (p->on_probation && p->sole != PeerId{} && p->sole != peer.id) return std::nullopt;
@@ -235,8 +235,8 @@ std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now)
   for (const auto& [id, read] : reads_) {
     if (++looked > limits::kReadsLookedAt) break;
     for (const Layout::Span& span : read.spans)
-      if (auto block = look(span.piece, 0, layout_.block_count(span.piece),
-                            limits::kMaxUrgentCopies))
+      if (auto block =
+              look(span.piece, 0, layout_.block_count(span.piece), limits::kMaxUrgentCopies))
         return block;
   }
   // End game: every missing block is with somebody, so the slow ones are asked again; but most
@@ -380,10 +380,15 @@ void Torrent::finish_piece(PartialPiece& p, TimePoint now) {
 void Torrent::on_piece_hashed(PieceIndex piece, metainfo::PieceCheck check, TimePoint now) {
   if (picker_.state(piece) != PieceState::verifying) return;
   switch (check) {
-    case metainfo::PieceCheck::good: piece_done(piece, now); break;
-    case metainfo::PieceCheck::bad: piece_failed(piece, now); break;
+    case metainfo::PieceCheck::good:
+      piece_done(piece, now);
+      break;
+    case metainfo::PieceCheck::bad:
+      piece_failed(piece, now);
+      break;
     case metainfo::PieceCheck::contradiction:
-      contradict("the v1 and the v2 hash of piece " + std::to_string(piece.value) + " disagree", now);
+      contradict("the v1 and the v2 hash of piece " + std::to_string(piece.value) + " disagree",
+                 now);
       break;
   }
   refill_ = true;

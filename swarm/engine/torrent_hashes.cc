@@ -15,9 +15,9 @@ namespace {
 /// Where a piece stands in its file's hash tree.
 struct PieceNode {
   FileIndex file;
-  std::uint32_t index = 0;      ///< of the piece in its file
-  unsigned height = 0;          ///< of the tree over this piece alone
-  std::uint32_t first_leaf = 0; ///< of the piece, counted in the file
+  std::uint32_t index = 0;       ///< of the piece in its file
+  unsigned height = 0;           ///< of the tree over this piece alone
+  std::uint32_t first_leaf = 0;  ///< of the piece, counted in the file
 };
 
 PieceNode node_of(const Layout& layout, PieceIndex piece) {
@@ -63,7 +63,8 @@ void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
   const std::uint32_t width = 1U << node.height;
   const std::uint32_t length = std::min(width, limits::kMaxHashRun);
   const std::uint32_t start = span.begin / kBlockSize / length * length;
-  if (const auto known = leaves_.find(piece); known != leaves_.end() && known->second[start]) return;
+  if (const auto known = leaves_.find(piece); known != leaves_.end() && known->second[start])
+    return;
 
   const wire::HashRef ref{*metainfo_->files[node.file.value].pieces_root, 0,
                           node.first_leaf + start, length,
@@ -157,12 +158,13 @@ std::optional<FileIndex> Torrent::file_with_root(const Sha256Hash& root) {
 }
 
 void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now) {
-  if (!peer.v2) return drop(peer, "asked for v2 hashes of a v1 torrent", CloseReason::misbehaved, now);
-  const auto refuse = [&] {
-    wire::append_hash_ref(to(peer), wire::MessageId::hash_reject, ref);
-  };
+  if (!peer.v2)
+    return drop(peer, "asked for v2 hashes of a v1 torrent", CloseReason::misbehaved, now);
+  const auto refuse = [&] { wire::append_hash_ref(to(peer), wire::MessageId::hash_reject, ref); };
   const auto file = file_with_root(ref.pieces_root);
-  if (peer.out.size() > limits::kMaxUnsentAnswers || !file || !merkle::valid(run_of(ref), layout_.files()[file->value].length)) return refuse();
+  if (peer.out.size() > limits::kMaxUnsentAnswers || !file ||
+      !merkle::valid(run_of(ref), layout_.files()[file->value].length))
+    return refuse();
   const unsigned piece_level = merkle::piece_level(layout_.piece_length());
   if (ref.base_layer >= piece_level) return answer_hash_request(peer, ref, *file, 0, {});
 

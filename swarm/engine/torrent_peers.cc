@@ -35,14 +35,15 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
   const bool dialled = !theirs;
   half_open_.erase(endpoint);
   Peer* const leaves = full() ? gives_way_to(endpoint, now) : nullptr;
-  if (contradicted_ || book_.banned(endpoint.address) || (theirs && theirs->peer_id == config_.client_id) ||
-      (full() && leaves == nullptr)) {
+  if (contradicted_ || book_.banned(endpoint.address) ||
+      (theirs && theirs->peer_id == config_.client_id) || (full() && leaves == nullptr)) {
     if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
     return std::nullopt;
   }
   const PeerId id(next_peer_++);
-  auto& peer = *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(),
-                                                           !dialled)).first->second;
+  auto& peer =
+      *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(), !dialled))
+           .first->second;
   peer.connected_at = peer.last_received = peer.last_sent = peer.patience_at = now;
   if (rtt) peer.pace.set_connect_rtt(*rtt);
   if (leaves != nullptr) {  // only now, or its place would look free to dial for
@@ -186,63 +187,66 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
     drop(peer, "named a piece that does not exist", CloseReason::misbehaved, now);
     return true;
   };
-  std::visit(
-      Overloaded{
-          [](const wire::KeepAlive&) {}, [](const wire::Port&) {}, [](const wire::Unknown&) {},
-          [&](const wire::Choke&) {
-            if (std::exchange(peer.peer_choking, true)) return;
-            if (!patient(peer, now))
-              return drop(peer, "keeps choking us", CloseReason::misbehaved, now);
-            release_all(peer);
-            refill_ = true;
-          },
-          [&](const wire::Unchoke&) {
-            peer.peer_choking = false;
-            peer.snubbed = false;
-          },
-          [&](const wire::Interested&) { on_interest(peer, true, now); },
-          [&](const wire::NotInterested&) { on_interest(peer, false, now); },
-          [&](const wire::Have& m) {
-            if (!out_of_range(m.piece)) on_have(peer, m.piece, now);
-          },
-          [&](const wire::Bitfield& m) {
-            Bitfield bits(layout_.piece_count());
-            if (!bits.from_wire(m.bits))
-              return drop(peer, "bad bitfield", CloseReason::misbehaved, now);
-            if (!peer.greeted) return set_bits(peer, std::move(bits), now);
-            // aria2 sends another one instead of many HAVEs.
-            for (std::uint32_t i = 0; i < bits.size() && !peer.closing; ++i)
-              if (bits.test(PieceIndex(i))) on_have(peer, PieceIndex(i), now);
-          },
-          [&](const wire::HaveAll&) {
-            Bitfield bits(layout_.piece_count());
-            bits.set_all();
-            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::misbehaved, now);
-            set_bits(peer, std::move(bits), now);
-          },
-          [&](const wire::HaveNone&) {
-            if (peer.greeted) return drop(peer, "second bitfield", CloseReason::misbehaved, now);
-            set_bits(peer, Bitfield(layout_.piece_count()), now);
-          },
-          [&](const wire::Request& m) { on_request(peer, m.block, now); },
-          [&](const wire::Piece& m) { on_block(peer, m, now); },
-          [&](const wire::Cancel& m) { on_cancel(peer, m.block); },
-          [&](const wire::Suggest& m) {
-            if (out_of_range(m.piece)) return;
-            peer.suggested.push_front(m.piece);
-            if (peer.suggested.size() > limits::kMaxSuggested) peer.suggested.pop_back();
-          },
-          [&](const wire::Reject& m) { on_reject(peer, m.block, now); },
-          [&](const wire::AllowedFast& m) {
-            if (!out_of_range(m.piece) && peer.allowed_fast.size() < limits::kMaxSuggested)
-              peer.allowed_fast.insert(m.piece);
-          },
-          [&](const wire::Extended& m) { on_extended(peer, m, now); },
-          [&](const wire::HashRequest& m) { on_hash_request(peer, m.ref, now); },
-          [&](const wire::Hashes& m) { on_hashes(peer, m, now); },
-          [&](const wire::HashReject& m) { give_up_fetch(peer, m.ref, now); },
-      },
-      *parsed);
+  std::visit(Overloaded{
+                 [](const wire::KeepAlive&) {},
+                 [](const wire::Port&) {},
+                 [](const wire::Unknown&) {},
+                 [&](const wire::Choke&) {
+                   if (std::exchange(peer.peer_choking, true)) return;
+                   if (!patient(peer, now))
+                     return drop(peer, "keeps choking us", CloseReason::misbehaved, now);
+                   release_all(peer);
+                   refill_ = true;
+                 },
+                 [&](const wire::Unchoke&) {
+                   peer.peer_choking = false;
+                   peer.snubbed = false;
+                 },
+                 [&](const wire::Interested&) { on_interest(peer, true, now); },
+                 [&](const wire::NotInterested&) { on_interest(peer, false, now); },
+                 [&](const wire::Have& m) {
+                   if (!out_of_range(m.piece)) on_have(peer, m.piece, now);
+                 },
+                 [&](const wire::Bitfield& m) {
+                   Bitfield bits(layout_.piece_count());
+                   if (!bits.from_wire(m.bits))
+                     return drop(peer, "bad bitfield", CloseReason::misbehaved, now);
+                   if (!peer.greeted) return set_bits(peer, std::move(bits), now);
+                   // aria2 sends another one instead of many HAVEs.
+                   for (std::uint32_t i = 0; i < bits.size() && !peer.closing; ++i)
+                     if (bits.test(PieceIndex(i))) on_have(peer, PieceIndex(i), now);
+                 },
+                 [&](const wire::HaveAll&) {
+                   Bitfield bits(layout_.piece_count());
+                   bits.set_all();
+                   if (peer.greeted)
+                     return drop(peer, "second bitfield", CloseReason::misbehaved, now);
+                   set_bits(peer, std::move(bits), now);
+                 },
+                 [&](const wire::HaveNone&) {
+                   if (peer.greeted)
+                     return drop(peer, "second bitfield", CloseReason::misbehaved, now);
+                   set_bits(peer, Bitfield(layout_.piece_count()), now);
+                 },
+                 [&](const wire::Request& m) { on_request(peer, m.block, now); },
+                 [&](const wire::Piece& m) { on_block(peer, m, now); },
+                 [&](const wire::Cancel& m) { on_cancel(peer, m.block); },
+                 [&](const wire::Suggest& m) {
+                   if (out_of_range(m.piece)) return;
+                   peer.suggested.push_front(m.piece);
+                   if (peer.suggested.size() > limits::kMaxSuggested) peer.suggested.pop_back();
+                 },
+                 [&](const wire::Reject& m) { on_reject(peer, m.block, now); },
+                 [&](const wire::AllowedFast& m) {
+                   if (!out_of_range(m.piece) && peer.allowed_fast.size() < limits::kMaxSuggested)
+                     peer.allowed_fast.insert(m.piece);
+                 },
+                 [&](const wire::Extended& m) { on_extended(peer, m, now); },
+                 [&](const wire::HashRequest& m) { on_hash_request(peer, m.ref, now); },
+                 [&](const wire::Hashes& m) { on_hashes(peer, m, now); },
+                 [&](const wire::HashReject& m) { give_up_fetch(peer, m.ref, now); },
+             },
+             *parsed);
   return !peer.closing;
 }
 
@@ -297,8 +301,8 @@ void Torrent::update_interest(Peer& peer) {
   const bool want = peer.bits.has_beyond(have());
   if (want == peer.am_interested || (!peer.greeted && want)) return;
   peer.am_interested = want;
-  wire::append_plain(to(peer), want ? wire::MessageId::interested
-                                    : wire::MessageId::not_interested);
+  wire::append_plain(to(peer),
+                     want ? wire::MessageId::interested : wire::MessageId::not_interested);
 }
 
 void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint now) {
@@ -376,8 +380,7 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   // Who hung up on all that came with our handshake is greeted with the handshake alone next time:
   // at once if it never answered, else when the book says.
   const bool shy = peer.dialled && !peer.heard && kind == CloseReason::lost && peer.introduced &&
-                   shy_.size() < config_.peer_book.max_peers &&
-                   shy_.insert(peer.endpoint).second;
+                   shy_.size() < config_.peer_book.max_peers && shy_.insert(peer.endpoint).second;
   if (shy && !peer.ready) {
     half_open_.insert(peer.endpoint);
     host_.dial(peer.endpoint);

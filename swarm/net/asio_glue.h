@@ -1,8 +1,8 @@
 // Between Asio's types and ours.
 #pragma once
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/use_awaitable.hpp>

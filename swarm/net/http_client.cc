@@ -31,7 +31,8 @@ class HttpContext {
     fresh->set_default_verify_paths(error);
     if (error) return net_error(error, "loading the system's certificates");
     if (!options.ca_file.empty()) fresh->load_verify_file(options.ca_file, error);
-    if (error) return fail(ErrorKind::bad_input, "cannot load certificates from " + options.ca_file);
+    if (error)
+      return fail(ErrorKind::bad_input, "cannot load certificates from " + options.ca_file);
     fresh->set_verify_mode(ssl::verify_peer);
     tls_ = std::move(fresh);
     return tls_.get();
@@ -60,8 +61,8 @@ bool is_redirect(unsigned status) {
 asio::awaitable<Result<std::vector<IpAddress>>> candidates(std::shared_ptr<HttpContext> context,
                                                            HttpRequest request) {
   if (request.addresses.empty()) {
-    auto found = co_await resolve(request.url.host, context->options.hosts,
-                                  context->options.lookup_timeout);
+    auto found =
+        co_await resolve(request.url.host, context->options.hosts, context->options.lookup_timeout);
     if (!found) co_return found.error();
     request.addresses = std::move(*found);
   }
@@ -77,9 +78,9 @@ asio::awaitable<Result<std::vector<IpAddress>>> candidates(std::shared_ptr<HttpC
   }
   if (!out.empty()) co_return out;
   if (forbidden)
-    co_return fail(ErrorKind::permission,
-                   request.url.redacted() +
-                       " leads from the public network to a local address: refused");
+    co_return fail(
+        ErrorKind::permission,
+        request.url.redacted() + " leads from the public network to a local address: refused");
   co_return fail(ErrorKind::network, request.url.redacted() + " has no address of that family");
 }
 
@@ -134,9 +135,10 @@ asio::awaitable<Result<Response>> fetch_tls(std::shared_ptr<HttpContext> context
   const auto [error] = co_await stream.async_handshake(ssl::stream_base::client, kAwait);
   if (error) {
     if (error.category() == asio::error::get_ssl_category() &&
-        ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-      co_return fail(ErrorKind::permission, "certificate of " + url.redacted() +
-                                                " does not verify: refused");
+        ERR_GET_REASON(static_cast<unsigned long>(error.value())) ==
+            SSL_R_CERTIFICATE_VERIFY_FAILED)
+      co_return fail(ErrorKind::permission,
+                     "certificate of " + url.redacted() + " does not verify: refused");
     co_return net_error(error, "TLS with " + url.redacted());
   }
   auto result = co_await exchange(stream, url, context->options);

@@ -181,7 +181,8 @@ void PeerConnection::close_after_flush() {
   if (closed_ || closing_) return;
   closing_ = true;
   if (!in_write_) drop_blocks();  // else what is on its way out is not yet known
-  auto timer = std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
+  auto timer =
+      std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
   timer->async_wait([self = shared_from_this(), timer](const error_code&) { self->close(); });
 }
 

@@ -26,8 +26,7 @@ struct Lookup {
 
 asio::awaitable<Result<std::vector<IpAddress>>> resolve(std::string host, Hosts hosts,
                                                         Duration timeout) {
-  if (const auto literal = IpAddress::parse(host))
-    co_return std::vector<IpAddress>{*literal};
+  if (const auto literal = IpAddress::parse(host)) co_return std::vector<IpAddress>{*literal};
   if (const auto known = hosts.find(host); known != hosts.end()) co_return known->second;
 
   const asio::any_io_executor executor = co_await asio::this_coro::executor;

@@ -28,8 +28,7 @@ static wire::ClientId make_client_id(std::random_device& random) {
   return id;
 }
 
-Session::Session(asio::io_context& io, SessionConfig config,
-                 std::shared_ptr<spdlog::logger> logger)
+Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spdlog::logger> logger)
     : io_(io),
       config_(std::move(config)),
       logger_(std::move(logger)),
@@ -123,23 +122,23 @@ void Session::greet(tcp::socket socket) {
 
 void Session::identify(std::shared_ptr<Incoming> incoming) {
   auto& in = *incoming;
-  in.socket.async_read_some(
-      asio::buffer(in.bytes.data() + in.filled, in.bytes.size() - in.filled),
-      [this, incoming](const error_code& ec, std::size_t n) {
-        incoming->filled += n;
-        const bool whole = incoming->filled == incoming->bytes.size();
-        if (!ec && !whole && !stopped_) return identify(incoming);
-        std::erase(incoming_, incoming);
-        incoming->timeout.cancel();
-        error_code remote_error;
-        const auto remote = incoming->socket.remote_endpoint(remote_error);
-        if (ec || remote_error || stopped_) return;
-        const auto theirs = wire::parse_handshake(incoming->bytes);
-        if (!theirs) return;
-        for (const Member& member : members_)
-          if (member.driver->wants(theirs->info_hash))
-            return member.driver->accept(std::move(incoming->socket), from_asio(remote), *theirs);
-      });
+  in.socket.async_read_some(asio::buffer(in.bytes.data() + in.filled, in.bytes.size() - in.filled),
+                            [this, incoming](const error_code& ec, std::size_t n) {
+                              incoming->filled += n;
+                              const bool whole = incoming->filled == incoming->bytes.size();
+                              if (!ec && !whole && !stopped_) return identify(incoming);
+                              std::erase(incoming_, incoming);
+                              incoming->timeout.cancel();
+                              error_code remote_error;
+                              const auto remote = incoming->socket.remote_endpoint(remote_error);
+                              if (ec || remote_error || stopped_) return;
+                              const auto theirs = wire::parse_handshake(incoming->bytes);
+                              if (!theirs) return;
+                              for (const Member& member : members_)
+                                if (member.driver->wants(theirs->info_hash))
+                                  return member.driver->accept(std::move(incoming->socket),
+                                                               from_asio(remote), *theirs);
+                            });
 }
 
 std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {

@@ -28,9 +28,8 @@ class Task : public std::enable_shared_from_this<Task> {
   /// Runs `body`; its operations are cancelled after `timeout`, and `done` then gets a timed_out
   /// error that begins with `what`. `done` is never called from inside start().
   template <class T>
-  static std::shared_ptr<Task> start(const boost::asio::any_io_executor& executor,
-                                     Duration timeout, std::string what,
-                                     boost::asio::awaitable<Result<T>> body,
+  static std::shared_ptr<Task> start(const boost::asio::any_io_executor& executor, Duration timeout,
+                                     std::string what, boost::asio::awaitable<Result<T>> body,
                                      std::function<void(Result<T>)> done) {
     auto task = std::make_shared<Task>(executor);
     task->timer_.expires_after(timeout);

@@ -28,9 +28,8 @@ static Bitfield stored_pieces(const TorrentSetup& setup) {
   return have;
 }
 
-TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool,
-                             asio::thread_pool& disk, TorrentSetup setup,
-                             std::shared_ptr<spdlog::logger> logger)
+TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool, asio::thread_pool& disk,
+                             TorrentSetup setup, std::shared_ptr<spdlog::logger> logger)
     : io_(io),
       pool_(pool),
       disk_(disk),
@@ -97,7 +96,7 @@ void TorrentDriver::engine_event(Event&& event) {
 template <class Work, class Then>
 void TorrentDriver::on_pool(asio::thread_pool& pool, Work work, Then then) {
   asio::post(pool, [weak = weak_from_this(), &io = io_, work = std::move(work),
-                     then = std::move(then)]() mutable {
+                    then = std::move(then)]() mutable {
     auto result = work();
     asio::post(io, [weak, then = std::move(then), result = std::move(result)]() mutable {
       if (auto self = weak.lock(); self && !self->stopped_) then(*self, std::move(result));
@@ -124,15 +123,15 @@ void TorrentDriver::arm_timer() {
 }
 
 void TorrentDriver::check_room() {
-  on_pool(disk_, [store = setup_.store] { return store->room_for_backfill(); },
-          [](TorrentDriver& self, bool room) {
-            self.engine_event([&] { self.torrent_->set_room_for_backfill(room, now()); });
-            self.room_timer_.expires_after(self.torrent_->complete() ? kIdleRoomCheck : kRoomCheck);
-            self.room_timer_.async_wait([weak = self.weak_from_this()](const error_code& ec) {
-              if (auto driver = weak.lock(); !ec && driver && !driver->stopped_)
-                driver->check_room();
-            });
-          });
+  on_pool(
+      disk_, [store = setup_.store] { return store->room_for_backfill(); },
+      [](TorrentDriver& self, bool room) {
+        self.engine_event([&] { self.torrent_->set_room_for_backfill(room, now()); });
+        self.room_timer_.expires_after(self.torrent_->complete() ? kIdleRoomCheck : kRoomCheck);
+        self.room_timer_.async_wait([weak = self.weak_from_this()](const error_code& ec) {
+          if (auto driver = weak.lock(); !ec && driver && !driver->stopped_) driver->check_room();
+        });
+      });
 }
 
 // --- connections
@@ -151,20 +150,19 @@ void TorrentDriver::dial(const Endpoint& endpoint) {
     if (!ec) socket->close(ignored);
   });
   const TimePoint begun = now();
-  socket->async_connect(
-      to_asio(endpoint), [weak = weak_from_this(), socket, timeout, endpoint,
-                          begun](const error_code& ec) {
-        timeout->cancel();
-        auto self = weak.lock();
-        if (!self || self->stopped_) return;
-        self->dialling_.erase(endpoint);
-        if (ec) {
-          self->logger_->debug("{}: {}", endpoint.to_string(), ec.message());
-          self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
-        } else {
-          self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun);
-        }
-      });
+  socket->async_connect(to_asio(endpoint), [weak = weak_from_this(), socket, timeout, endpoint,
+                                            begun](const error_code& ec) {
+    timeout->cancel();
+    auto self = weak.lock();
+    if (!self || self->stopped_) return;
+    self->dialling_.erase(endpoint);
+    if (ec) {
+      self->logger_->debug("{}: {}", endpoint.to_string(), ec.message());
+      self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
+    } else {
+      self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun);
+    }
+  });
 }
 
 void TorrentDriver::accept(tcp::socket socket, const Endpoint& from,
@@ -246,30 +244,35 @@ void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
   // What the peer asked for beyond the piece's end is zeros.
   auto buffer = std::make_shared<Bytes>(block.length);
   const MutableByteView content(
-      buffer->data(), std::min(block.length, metainfo().layout.piece_size(block.piece) - block.begin));
+      buffer->data(),
+      std::min(block.length, metainfo().layout.piece_size(block.piece) - block.begin));
   if (setup_.store->try_read(block.piece, block.begin, content))
     return connection->fill_block(slot, buffer, ByteView(*buffer));
-  on_pool(disk_, [store = setup_.store, block, content] {
-            return store->read(block.piece, block.begin, content).has_value();
-          },
-          [connection, slot, buffer](TorrentDriver&, bool ok) {
-            connection->fill_block(slot, buffer, ok ? ByteView(*buffer) : ByteView{});
-            connection->flush();
-          });
+  on_pool(
+      disk_,
+      [store = setup_.store, block, content] {
+        return store->read(block.piece, block.begin, content).has_value();
+      },
+      [connection, slot, buffer](TorrentDriver&, bool ok) {
+        connection->fill_block(slot, buffer, ok ? ByteView(*buffer) : ByteView{});
+        connection->flush();
+      });
 }
 
 // --- content
 
 void TorrentDriver::hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
-  on_pool(pool_, [roots = setup_.roots, piece, blocks = std::move(blocks)] {
-            std::vector<ByteView> views;
-            views.reserve(blocks.size());
-            for (const BlockPtr& block : blocks) views.push_back(block->view());
-            return metainfo::verify_piece(*roots, piece, views);
-          },
-          [piece](TorrentDriver& self, metainfo::PieceCheck check) {
-            self.engine_event([&] { self.torrent_->on_piece_hashed(piece, check, now()); });
-          });
+  on_pool(
+      pool_,
+      [roots = setup_.roots, piece, blocks = std::move(blocks)] {
+        std::vector<ByteView> views;
+        views.reserve(blocks.size());
+        for (const BlockPtr& block : blocks) views.push_back(block->view());
+        return metainfo::verify_piece(*roots, piece, views);
+      },
+      [piece](TorrentDriver& self, metainfo::PieceCheck check) {
+        self.engine_event([&] { self.torrent_->on_piece_hashed(piece, check, now()); });
+      });
 }
 
 void TorrentDriver::keep_block(PieceIndex piece, std::uint32_t block, BlockPtr data) {
@@ -280,18 +283,20 @@ void TorrentDriver::keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
   for (std::uint32_t b = 0; b < blocks.size(); ++b) setup_.keep->put(piece, b, blocks[b]);
   const std::uint64_t bytes = metainfo().layout.piece_size(piece);
   unwritten_ += bytes;
-  on_pool(disk_, [store = setup_.store, piece, blocks = std::move(blocks)] {
-            return store->write_piece(piece, blocks);
-          },
-          [piece, bytes](TorrentDriver& self, Result<> stored) {
-            self.unwritten_ -= bytes;
-            if (stored) self.setup_.keep->release(piece);
-            self.engine_event([&] { self.torrent_->on_piece_stored(piece, stored, now()); });
-            if (self.unwritten_ <= kMaxUnwritten) {
-              const auto connections = self.connections_;
-              for (const auto& [id, connection] : connections) connection->resume();
-            }
-          });
+  on_pool(
+      disk_,
+      [store = setup_.store, piece, blocks = std::move(blocks)] {
+        return store->write_piece(piece, blocks);
+      },
+      [piece, bytes](TorrentDriver& self, Result<> stored) {
+        self.unwritten_ -= bytes;
+        if (stored) self.setup_.keep->release(piece);
+        self.engine_event([&] { self.torrent_->on_piece_stored(piece, stored, now()); });
+        if (self.unwritten_ <= kMaxUnwritten) {
+          const auto connections = self.connections_;
+          for (const auto& [id, connection] : connections) connection->resume();
+        }
+      });
 }
 
 void TorrentDriver::forget_piece(PieceIndex piece) { setup_.keep->release(piece); }
@@ -299,24 +304,24 @@ void TorrentDriver::forget_piece(PieceIndex piece) { setup_.keep->release(piece)
 static constexpr std::uint32_t kLeafRead = 1 << 20;
 
 void TorrentDriver::load_leaves(PieceIndex piece) {
-  on_pool(pool_, [metainfo = setup_.roots->metainfo(), store = setup_.store, piece] {
-            const Layout& layout = metainfo->layout;
-            // A hybrid's piece may end in pad bytes, which are no leaf of the file.
-            const std::uint32_t size =
-                layout.slices(piece, 0, layout.piece_size(piece)).front().length;
-            metainfo::merkle::LeafHasher hasher;
-            Bytes bytes;  // in steps: a piece may be half a gigabyte
-            for (std::uint32_t at = 0; at < size; at += kLeafRead) {
-              bytes.resize(std::min(kLeafRead, size - at));
-              if (!store->read(piece, at, bytes)) return std::vector<Sha256Hash>{};
-              hasher.update(bytes);
-            }
-            return hasher.finish();
-          },
-          [piece](TorrentDriver& self, std::vector<Sha256Hash> leaves) {
-            self.engine_event(
-                [&] { self.torrent_->on_leaves(piece, std::move(leaves), now()); });
-          });
+  on_pool(
+      pool_,
+      [metainfo = setup_.roots->metainfo(), store = setup_.store, piece] {
+        const Layout& layout = metainfo->layout;
+        // A hybrid's piece may end in pad bytes, which are no leaf of the file.
+        const std::uint32_t size = layout.slices(piece, 0, layout.piece_size(piece)).front().length;
+        metainfo::merkle::LeafHasher hasher;
+        Bytes bytes;  // in steps: a piece may be half a gigabyte
+        for (std::uint32_t at = 0; at < size; at += kLeafRead) {
+          bytes.resize(std::min(kLeafRead, size - at));
+          if (!store->read(piece, at, bytes)) return std::vector<Sha256Hash>{};
+          hasher.update(bytes);
+        }
+        return hasher.finish();
+      },
+      [piece](TorrentDriver& self, std::vector<Sha256Hash> leaves) {
+        self.engine_event([&] { self.torrent_->on_leaves(piece, std::move(leaves), now()); });
+      });
 }
 
 void TorrentDriver::layer_learnt() {
@@ -328,14 +333,16 @@ void TorrentDriver::layer_learnt() {
 void TorrentDriver::keep_layers() {
   keeping_layers_ = true;
   layers_unkept_ = false;
-  on_pool(disk_, [keep = setup_.keep_layers] {
-            keep();
-            return true;
-          },
-          [](TorrentDriver& self, bool) {
-            self.keeping_layers_ = false;
-            if (self.layers_unkept_) self.keep_layers();
-          });
+  on_pool(
+      disk_,
+      [keep = setup_.keep_layers] {
+        keep();
+        return true;
+      },
+      [](TorrentDriver& self, bool) {
+        self.keeping_layers_ = false;
+        if (self.layers_unkept_) self.keep_layers();
+      });
 }
 
 // --- reads
@@ -407,8 +414,8 @@ void TorrentDriver::need_peers() {
 }
 
 void TorrentDriver::log(int level, std::string_view line) {
-  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug,
-                                                          spdlog::level::info, spdlog::level::warn};
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn};
   logger_->log(kLevels[level], "{}: {}", metainfo().name, line);
 }
 

@@ -124,7 +124,7 @@ class TorrentDriver final : public engine::TorrentHost,
   boost::asio::steady_timer room_timer_;
   std::map<PeerId, std::shared_ptr<PeerConnection>> connections_;
   std::vector<std::shared_ptr<PeerConnection>> unflushed_;  ///< have something new to write
-  std::shared_ptr<PeerConnection> pending_;  ///< its PeerId is being made
+  std::shared_ptr<PeerConnection> pending_;                 ///< its PeerId is being made
   std::map<Endpoint, std::shared_ptr<boost::asio::ip::tcp::socket>> dialling_;
   std::atomic<std::uint64_t> next_read_{1};
   std::map<ReadId, std::function<void(Result<>)>> answers_;

@@ -89,12 +89,11 @@ void TorrentTrackers::send(const TrackerSchedule::Announce& announce) {
   request.key = config_.key;
   request.numwant = announce.event == TrackerEvent::stopped ? 0 : stats.numwant;
   request.tracker_id = announce.tracker_id;
-  const auto call = client_.announce(
-      announce.url, std::move(request),
-      [this, id = announce.id, url = announce.url](Result<TrackerClient::Answer> answer,
-                                                   bool last) {
-        on_answer(id, url, std::move(answer), last);
-      });
+  const auto call = client_.announce(announce.url, std::move(request),
+                                     [this, id = announce.id, url = announce.url](
+                                         Result<TrackerClient::Answer> answer, bool last) {
+                                       on_answer(id, url, std::move(answer), last);
+                                     });
   flights_.emplace(announce.id, Flight{call, std::nullopt});
 }
 

@@ -112,15 +112,16 @@ std::uint64_t TrackerClient::add(std::shared_ptr<Call> call) {
 /// Resolves the call's host under the call's deadline, or reports that its URL is bad.
 void TrackerClient::look_up(const std::shared_ptr<Call>& call,
                             std::function<void(Result<Addresses>)> then) {
-  const auto body = [](Result<wire::Url> url, HttpOptions http) -> asio::awaitable<Result<Addresses>> {
+  const auto body = [](Result<wire::Url> url,
+                       HttpOptions http) -> asio::awaitable<Result<Addresses>> {
     if (!url) co_return url.error();
     auto found = co_await resolve(url->host, http.hosts, http.lookup_timeout);
     co_return found;
   };
   auto work = body(call->url, options_.http);
   const std::string what = call->url ? call->url->redacted() : "tracker";
-  call->tasks.push_back(Task::start<Addresses>(executor_, options_.timeout, what, std::move(work),
-                                               std::move(then)));
+  call->tasks.push_back(
+      Task::start<Addresses>(executor_, options_.timeout, what, std::move(work), std::move(then)));
 }
 
 std::uint64_t TrackerClient::announce(const std::string& url, wire::AnnounceRequest request,
@@ -156,9 +157,10 @@ void TrackerClient::announce_to(const std::shared_ptr<Call>& call, Family family
     full.target = wire::announce_target(url.target, call->request);
     return announce_http(http_, HttpRequest{std::move(full), call->scope, family, addresses});
   };
-  call->tasks.push_back(Task::start<Answer>(
-      executor_, options_.timeout, url.redacted(), work(),
-      [this, call, family](Result<Answer> answer) { finish_family(call, family, std::move(answer)); }));
+  call->tasks.push_back(Task::start<Answer>(executor_, options_.timeout, url.redacted(), work(),
+                                            [this, call, family](Result<Answer> answer) {
+                                              finish_family(call, family, std::move(answer));
+                                            }));
 }
 
 void TrackerClient::finish_family(const std::shared_ptr<Call>& call, Family family,

@@ -49,8 +49,7 @@ class TrackerClient {
 
   /// Announces over every address family that the host has, with the request's one key (BEP 7).
   /// The callback is never called from inside. Returns an id for cancel().
-  std::uint64_t announce(const std::string& url, wire::AnnounceRequest request,
-                         OnAnswer on_answer);
+  std::uint64_t announce(const std::string& url, wire::AnnounceRequest request, OnAnswer on_answer);
   /// Scrapes over the first family that the host has (BEP 15, BEP 48); at most kMaxScrapeHashes.
   std::uint64_t scrape(const std::string& url, std::vector<Sha1Hash> hashes, OnScrape on_scrape);
   /// Gives it up; its callback is not called any more. Unknown ids are ignored.

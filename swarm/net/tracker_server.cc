@@ -277,8 +277,7 @@ Bytes TrackerServer::Core::answer_udp(ByteView packet, const IpAddress& from) {
 }
 
 Bytes TrackerServer::Core::answer(const wire::UdpConnectRequest& request, const IpAddress& from) {
-  return wire::encode(
-      wire::UdpConnectResponse{request.transaction, ids.make(from, Clock::now())});
+  return wire::encode(wire::UdpConnectResponse{request.transaction, ids.make(from, Clock::now())});
 }
 
 Bytes TrackerServer::Core::answer(const wire::UdpAnnounceRequest& request, const IpAddress& from) {

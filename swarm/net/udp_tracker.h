@@ -21,9 +21,11 @@ struct UdpTrackerOptions {
 /// Both use a connected socket of their own: the kernel drops packets of others, refusals are seen
 /// at once, and no connection id outlives its minute. `seed` makes transaction ids that nobody can
 /// guess. Errors: network, timed_out, protocol with the tracker's own words.
-boost::asio::awaitable<Result<wire::AnnounceResponse>> udp_announce(
-    Endpoint tracker, wire::AnnounceRequest request, std::string url_data, std::uint64_t seed,
-    UdpTrackerOptions options);
+boost::asio::awaitable<Result<wire::AnnounceResponse>> udp_announce(Endpoint tracker,
+                                                                    wire::AnnounceRequest request,
+                                                                    std::string url_data,
+                                                                    std::uint64_t seed,
+                                                                    UdpTrackerOptions options);
 boost::asio::awaitable<Result<std::vector<wire::ScrapeEntry>>> udp_scrape(
     Endpoint tracker, std::vector<Sha1Hash> hashes, std::uint64_t seed, UdpTrackerOptions options);
 

@@ -5,7 +5,9 @@
 
 namespace swarmfs::wire {
 
-static constexpr std::string_view kProtocol = "\x13" "BitTorrent protocol";
+static constexpr std::string_view kProtocol =
+    "\x13"
+    "BitTorrent protocol";
 
 void append_handshake(Bytes& out, const Handshake& handshake) {
   append(out, as_bytes(kProtocol));

@@ -62,26 +62,51 @@ Result<Message> parse_message(ByteView body) {
   const ByteView p = body.subspan(1);
   const auto exactly = [&](std::size_t n) { return p.size() == n; };
   switch (id) {
-    case MessageId::choke: if (exactly(0)) return Message(Choke{}); break;
-    case MessageId::unchoke: if (exactly(0)) return Message(Unchoke{}); break;
-    case MessageId::interested: if (exactly(0)) return Message(Interested{}); break;
-    case MessageId::not_interested: if (exactly(0)) return Message(NotInterested{}); break;
-    case MessageId::have: if (exactly(4)) return Message(Have{parse_index(p)}); break;
-    case MessageId::bitfield: return Message(Bitfield{p});
-    case MessageId::request: if (exactly(12)) return Message(Request{parse_block_ref(p)}); break;
+    case MessageId::choke:
+      if (exactly(0)) return Message(Choke{});
+      break;
+    case MessageId::unchoke:
+      if (exactly(0)) return Message(Unchoke{});
+      break;
+    case MessageId::interested:
+      if (exactly(0)) return Message(Interested{});
+      break;
+    case MessageId::not_interested:
+      if (exactly(0)) return Message(NotInterested{});
+      break;
+    case MessageId::have:
+      if (exactly(4)) return Message(Have{parse_index(p)});
+      break;
+    case MessageId::bitfield:
+      return Message(Bitfield{p});
+    case MessageId::request:
+      if (exactly(12)) return Message(Request{parse_block_ref(p)});
+      break;
     case MessageId::piece:
       if (p.size() >= 8)
         return Message(Piece{parse_index(p), load_be<std::uint32_t>(p.data() + 4), p.subspan(8)});
       break;
-    case MessageId::cancel: if (exactly(12)) return Message(Cancel{parse_block_ref(p)}); break;
+    case MessageId::cancel:
+      if (exactly(12)) return Message(Cancel{parse_block_ref(p)});
+      break;
     case MessageId::port:
       if (exactly(2)) return Message(Port{load_be<std::uint16_t>(p.data())});
       break;
-    case MessageId::suggest: if (exactly(4)) return Message(Suggest{parse_index(p)}); break;
-    case MessageId::have_all: if (exactly(0)) return Message(HaveAll{}); break;
-    case MessageId::have_none: if (exactly(0)) return Message(HaveNone{}); break;
-    case MessageId::reject: if (exactly(12)) return Message(Reject{parse_block_ref(p)}); break;
-    case MessageId::allowed_fast: if (exactly(4)) return Message(AllowedFast{parse_index(p)}); break;
+    case MessageId::suggest:
+      if (exactly(4)) return Message(Suggest{parse_index(p)});
+      break;
+    case MessageId::have_all:
+      if (exactly(0)) return Message(HaveAll{});
+      break;
+    case MessageId::have_none:
+      if (exactly(0)) return Message(HaveNone{});
+      break;
+    case MessageId::reject:
+      if (exactly(12)) return Message(Reject{parse_block_ref(p)});
+      break;
+    case MessageId::allowed_fast:
+      if (exactly(4)) return Message(AllowedFast{parse_index(p)});
+      break;
     case MessageId::extended:
       if (!p.empty()) return Message(Extended{p[0], p.subspan(1)});
       break;
@@ -94,7 +119,8 @@ Result<Message> parse_message(ByteView body) {
     case MessageId::hash_reject:
       if (exactly(kHashRefSize)) return Message(HashReject{parse_ref(p)});
       break;
-    default: return Message(Unknown{body[0]});
+    default:
+      return Message(Unknown{body[0]});
   }
   return bad_size(id, p.size());
 }

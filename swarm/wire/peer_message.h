@@ -18,9 +18,25 @@ namespace swarmfs::wire {
 inline constexpr std::uint32_t kMaxMessageSize = 1 << 20;
 
 enum class MessageId : std::uint8_t {
-  choke = 0, unchoke = 1, interested = 2, not_interested = 3, have = 4, bitfield = 5, request = 6,
-  piece = 7, cancel = 8, port = 9, suggest = 13, have_all = 14, have_none = 15, reject = 16,
-  allowed_fast = 17, extended = 20, hash_request = 21, hashes = 22, hash_reject = 23,
+  choke = 0,
+  unchoke = 1,
+  interested = 2,
+  not_interested = 3,
+  have = 4,
+  bitfield = 5,
+  request = 6,
+  piece = 7,
+  cancel = 8,
+  port = 9,
+  suggest = 13,
+  have_all = 14,
+  have_none = 15,
+  reject = 16,
+  allowed_fast = 17,
+  extended = 20,
+  hash_request = 21,
+  hashes = 22,
+  hash_reject = 23,
 };
 
 /// A block of a piece: begin and length in bytes.
@@ -47,28 +63,59 @@ struct Choke {};
 struct Unchoke {};
 struct Interested {};
 struct NotInterested {};
-struct Have { PieceIndex piece; };
-struct Bitfield { ByteView bits; };
-struct Request { BlockRef block; };
-struct Piece { PieceIndex piece; std::uint32_t begin = 0; ByteView data; };
-struct Cancel { BlockRef block; };
-struct Port { std::uint16_t port = 0; };
-struct Suggest { PieceIndex piece; };
+struct Have {
+  PieceIndex piece;
+};
+struct Bitfield {
+  ByteView bits;
+};
+struct Request {
+  BlockRef block;
+};
+struct Piece {
+  PieceIndex piece;
+  std::uint32_t begin = 0;
+  ByteView data;
+};
+struct Cancel {
+  BlockRef block;
+};
+struct Port {
+  std::uint16_t port = 0;
+};
+struct Suggest {
+  PieceIndex piece;
+};
 struct HaveAll {};
 struct HaveNone {};
-struct Reject { BlockRef block; };
-struct AllowedFast { PieceIndex piece; };
-struct Extended { std::uint8_t id = 0; ByteView payload; };
-struct HashRequest { HashRef ref; };
-struct Hashes { HashRef ref; std::vector<Sha256Hash> hashes; };  ///< run, then uncle hashes
-struct HashReject { HashRef ref; };
+struct Reject {
+  BlockRef block;
+};
+struct AllowedFast {
+  PieceIndex piece;
+};
+struct Extended {
+  std::uint8_t id = 0;
+  ByteView payload;
+};
+struct HashRequest {
+  HashRef ref;
+};
+struct Hashes {
+  HashRef ref;
+  std::vector<Sha256Hash> hashes;
+};  ///< run, then uncle hashes
+struct HashReject {
+  HashRef ref;
+};
 /// An id we do not know; to be ignored.
-struct Unknown { std::uint8_t id = 0; };
+struct Unknown {
+  std::uint8_t id = 0;
+};
 
-using Message =
-    std::variant<KeepAlive, Choke, Unchoke, Interested, NotInterested, Have, Bitfield, Request,
-                 Piece, Cancel, Port, Suggest, HaveAll, HaveNone, Reject, AllowedFast, Extended,
-                 HashRequest, Hashes, HashReject, Unknown>;
+using Message = std::variant<KeepAlive, Choke, Unchoke, Interested, NotInterested, Have, Bitfield,
+                             Request, Piece, Cancel, Port, Suggest, HaveAll, HaveNone, Reject,
+                             AllowedFast, Extended, HashRequest, Hashes, HashReject, Unknown>;
 
 /// Parses one message without its length prefix; empty is a keep-alive. Checks only the form
 /// (sizes); whether indices fit the torrent is the caller's to judge. Error: protocol.

@@ -24,8 +24,7 @@ struct Model {
     for (std::uint32_t f = 0; f < files.size(); ++f) {
       if (bytes.size() < files[f].offset + files[f].length && files[f].length > 0)
         bytes.resize(files[f].offset + files[f].length);
-      for (std::uint64_t i = 0; i < files[f].length; ++i)
-        bytes[files[f].offset + i] = Owner{f, i};
+      for (std::uint64_t i = 0; i < files[f].length; ++i) bytes[files[f].offset + i] = Owner{f, i};
     }
   }
   std::uint32_t pieces() const {
@@ -128,7 +127,8 @@ void check(const Layout& layout, std::mt19937& rng) {
     expect_slices(layout, model, piece, begin,
                   static_cast<std::uint32_t>(rng() % (size - begin + 1)));
     if (layout.addressing() == PieceAddressing::per_file) {
-      EXPECT_EQ(layout.file_of(piece).value, model.bytes[std::size_t{p} * model.piece_length]->file);
+      EXPECT_EQ(layout.file_of(piece).value,
+                model.bytes[std::size_t{p} * model.piece_length]->file);
     }
   }
   for (std::uint32_t f = 0; f < layout.files().size(); ++f) {

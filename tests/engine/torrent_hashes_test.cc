@@ -41,9 +41,9 @@ TEST(Torrent, AnswersHashRequestsThatProveThemselves) {
   const auto answers = rig.host.got<wire::Hashes>(peer);
   ASSERT_THAT(answers, SizeIs(3));
   for (const auto& answer : answers)
-    EXPECT_TRUE(merkle::proves({answer.ref.base_layer, answer.ref.index, answer.ref.length,
-                                answer.ref.proof_layers},
-                               answer.hashes, top, answer.ref.pieces_root));
+    EXPECT_TRUE(merkle::proves(
+        {answer.ref.base_layer, answer.ref.index, answer.ref.length, answer.ref.proof_layers},
+        answer.hashes, top, answer.ref.pieces_root));
   // Runs over several pieces, of no power of two, of nothing, or beyond the file.
   ask(0, 0, 8, 0);
   ask(0, 0, 3, 0);

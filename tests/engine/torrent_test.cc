@@ -65,11 +65,14 @@ TEST(Torrent, RefusesBadHandshakes) {
   EXPECT_TRUE(rig.closed(dial_and_answer(own))) << "ourselves";
   wire::append_handshake(good, rig.handshake(9));
   EXPECT_FALSE(rig.closed(dial_and_answer(good)));
-  EXPECT_FALSE(rig.torrent.add_peer(address(77), [&] {
-    auto mine = rig.handshake(9);
-    mine.peer_id = {};
-    return mine;
-  }(), 1ms, rig.now));
+  EXPECT_FALSE(rig.torrent.add_peer(
+      address(77),
+      [&] {
+        auto mine = rig.handshake(9);
+        mine.peer_id = {};
+        return mine;
+      }(),
+      1ms, rig.now));
 }
 
 TEST(Torrent, DropsWhoBreaksTheProtocol) {
@@ -92,10 +95,10 @@ TEST(Torrent, DropsWhoBreaksTheProtocol) {
       out.push_back(1);
     });
   }
-  for (const BlockRef block : {BlockRef{PieceIndex(0), 0, 0}, BlockRef{PieceIndex(0), kPiece, 1},
-                               BlockRef{PieceIndex(0), 0xffffffff, 2},
-                               BlockRef{PieceIndex(0), 2, 0xffffffff},
-                               BlockRef{PieceIndex(0), 0, kPiece + 1}})
+  for (const BlockRef block :
+       {BlockRef{PieceIndex(0), 0, 0}, BlockRef{PieceIndex(0), kPiece, 1},
+        BlockRef{PieceIndex(0), 0xffffffff, 2}, BlockRef{PieceIndex(0), 2, 0xffffffff},
+        BlockRef{PieceIndex(0), 0, kPiece + 1}})
     add("range", [&](Bytes& out) { wire::append_block_ref(out, MessageId::request, block); });
   add("bitfield size", [](Bytes& out) { wire::append_bitfield(out, Bytes{1, 2}); });
   add("have all after have none", [](Bytes& out) {
@@ -108,9 +111,8 @@ TEST(Torrent, DropsWhoBreaksTheProtocol) {
   });
   add("4 GiB", [](Bytes& out) { append_be<std::uint32_t>(out, 0xffffffff); });
   add("choke with payload", [](Bytes& out) { out = {0, 0, 0, 2, 0, 0}; });
-  add("v2 hashes of a v1 torrent", [](Bytes& out) {
-    wire::append_hash_ref(out, MessageId::hash_request, {});
-  });
+  add("v2 hashes of a v1 torrent",
+      [](Bytes& out) { wire::append_hash_ref(out, MessageId::hash_request, {}); });
   add("extension handshake", [](Bytes& out) { wire::append_extended(out, 0, Bytes(50, 'l')); });
   for (const bool seed : {false, true}) {
     Rig rig(v1_content(), seed);

@@ -107,7 +107,8 @@ TEST(Tree, AnswersAttributesOnFilesAndFolders) {
   EXPECT_EQ(tree.attribute(at(tree, {"t"}), "user.swarmfs.format"), "v1");
   EXPECT_EQ(tree.attribute(at(tree, {"t"}), "user.swarmfs.pieces"), std::nullopt);
   for (const Ino ino : {x, at(tree, {"t"})})
-    for (const auto& name : tree.attribute_names(ino)) EXPECT_TRUE(tree.attribute(ino, name)) << name;
+    for (const auto& name : tree.attribute_names(ino))
+      EXPECT_TRUE(tree.attribute(ino, name)) << name;
   EXPECT_TRUE(tree.attribute_names(kRootIno).empty());
 }
 

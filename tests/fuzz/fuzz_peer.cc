@@ -55,7 +55,9 @@ const test::TestContent& content(unsigned which) {
 
 struct Run {
   Run(const test::TestContent& c, bool seed)
-      : torrent_content(c), torrent(std::make_shared<metainfo::PieceRoots>(c.metainfo), {}, host, seed ? c.all() : c.none(), 7) {}
+      : torrent_content(c),
+        torrent(std::make_shared<metainfo::PieceRoots>(c.metainfo), {}, host,
+                seed ? c.all() : c.none(), 7) {}
 
   PeerId join(std::uint8_t n) {
     wire::Handshake h;
@@ -63,7 +65,8 @@ struct Run {
     h.peer_id.fill(n);
     h.fast = h.extended = h.v2 = true;
     const Endpoint from{IpAddress::v4({20, 0, 0, n}), 7000};
-    const auto id = torrent.add_peer(from, (n & 1) != 0 ? std::optional(h) : std::nullopt, 5ms, now);
+    const auto id =
+        torrent.add_peer(from, (n & 1) != 0 ? std::optional(h) : std::nullopt, 5ms, now);
     if (!id) return PeerId(0);
     if ((n & 1) == 0) {
       Bytes hello;
@@ -78,8 +81,8 @@ struct Run {
     for (const PieceIndex piece : std::exchange(host.hashing, {}))
       torrent.on_piece_hashed(piece, kChecks[piece.value % 6], now);
     for (const PieceIndex piece : std::exchange(host.storing, {}))
-      torrent.on_piece_stored(piece, piece.value == 2 ? Result<>(fail(ErrorKind::io, "")) : Result<>{},
-                              now);
+      torrent.on_piece_stored(
+          piece, piece.value == 2 ? Result<>(fail(ErrorKind::io, "")) : Result<>{}, now);
     for (const PieceIndex piece : std::exchange(host.leaves, {}))
       torrent.on_leaves(piece, torrent_content.leaves(piece), now);
   }
@@ -97,8 +100,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint8_t flags = data[0];
   Run run(content(flags & 3), (flags & 4) != 0);
   PeerId peers[] = {run.join(1), run.join(2)};
-  run.torrent.add_read(ReadId(1), HandleId(1), run.torrent_content.layout().spans(FileIndex(0), 10, 40'000),
-                       run.now);
+  run.torrent.add_read(ReadId(1), HandleId(1),
+                       run.torrent_content.layout().spans(FileIndex(0), 10, 40'000), run.now);
   run.torrent.set_window(HandleId(1), PieceIndex(1), PieceIndex(0xffffffff), run.now);
   // Records: a byte of what to do, a byte of length, then so many bytes of input.
   for (std::size_t at = 1; at + 2 <= size;) {
@@ -109,9 +112,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PeerId& peer = peers[what & 1];
     run.now += std::chrono::milliseconds(what);
     switch (what >> 1 & 7) {
-      case 0: run.torrent.on_received(peer, bytes, run.now); break;
-      case 1: run.torrent.on_closed(peer, run.now); peer = run.join(static_cast<std::uint8_t>(what)); break;
-      case 2: run.now += 3s; run.torrent.on_timer(run.now); break;
+      case 0:
+        run.torrent.on_received(peer, bytes, run.now);
+        break;
+      case 1:
+        run.torrent.on_closed(peer, run.now);
+        peer = run.join(static_cast<std::uint8_t>(what));
+        break;
+      case 2:
+        run.now += 3s;
+        run.torrent.on_timer(run.now);
+        break;
       case 3: {
         // A block with its right bytes, so that pieces are completed.
         if (length < 2) break;
@@ -124,7 +135,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         run.torrent.on_received(peer, out, run.now);
         break;
       }
-      case 4: run.answer_host(); break;
+      case 4:
+        run.answer_host();
+        break;
       default: {
         swarmfs::Bytes out;
         append_be(out, static_cast<std::uint32_t>(length));

@@ -149,8 +149,7 @@ TEST_F(Publish, RefusesWhatItCannotPublishAndNamesIt) {
 
 TEST_F(Publish, NamesAFileItMayNotRead) {
   fs::permissions(tree() / "z.bin", fs::perms::none);
-  for (const fs::path& folder : {folder_.path(), tree()})
-    fs::permissions(folder, fs::perms(0755));
+  for (const fs::path& folder : {folder_.path(), tree()}) fs::permissions(folder, fs::perms(0755));
   const uid_t we = ::geteuid();
   constexpr uid_t kNobody = 65534;
   if (we == 0) {

@@ -31,7 +31,9 @@ struct ControlTest : testing::Test {
     ::rmdir(runtime.c_str());
   }
   std::unique_ptr<ControlServer> serve() {
-    return std::move(ControlServer::listen(path, {[] { return json{{"mountpoint", "/mnt/x"}}; },
+    return std::move(ControlServer::listen(path, {[] {
+                                                    return json{{"mountpoint", "/mnt/x"}};
+                                                  },
                                                   [this] { unmounted = true; }})
                          .value());
   }
@@ -77,10 +79,9 @@ TEST_F(ControlTest, IsForItsOwnerOnly) {
 
 TEST_F(ControlTest, RefusesMalformedRequestsAndGoesOn) {
   const auto server = serve();
-  for (const std::string bad :
-       {"", "{", "[]", "null", "{\"version\":2,\"command\":\"status\"}",
-        "{\"version\":\"1\",\"command\":\"status\"}", "{\"version\":1}",
-        "{\"version\":1,\"command\":7}", "\xff\xfe"}) {
+  for (const std::string bad : {"", "{", "[]", "null", "{\"version\":2,\"command\":\"status\"}",
+                                "{\"version\":\"1\",\"command\":\"status\"}", "{\"version\":1}",
+                                "{\"version\":1,\"command\":7}", "\xff\xfe"}) {
     const Fd fd = connect();
     ASSERT_TRUE(send_all(fd.get(), bad + "\n", std::chrono::steady_clock::now() + seconds(5)));
     const auto reply =

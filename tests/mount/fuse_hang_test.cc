@@ -74,7 +74,8 @@ TEST(FuseHang, ManyReadersWaitingOnOneFileDoNotBlockAnother) {
 }
 
 TEST(FuseHang, KilledReaderDiesAndItsDemandGoes) {
-  for (const Duration expire_after : {Duration(milliseconds(50)), Duration(std::chrono::hours(1))}) {
+  for (const Duration expire_after :
+       {Duration(milliseconds(50)), Duration(std::chrono::hours(1))}) {
     mount::FuseOptions options;
     options.expire_after = expire_after;
     WaitingMount m(options);
@@ -324,7 +325,8 @@ TEST(FuseHang, InterruptsAndDataAndKillsMayComeAtOnce) {
           const std::uint64_t at = (i * 211 + n * 17) % 1000 * (64 << 10);
           const ssize_t got = ::pread(fd, aligned, 64 << 10, static_cast<off_t>(at));
           if (got < 0 && errno != EINTR) return errno;
-          if (got >= 0 && *static_cast<std::uint8_t*>(aligned) != Pattern::at(kFile, at)) return 255;
+          if (got >= 0 && *static_cast<std::uint8_t*>(aligned) != Pattern::at(kFile, at))
+            return 255;
         }
         return 0;
       }));

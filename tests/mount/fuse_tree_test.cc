@@ -34,8 +34,9 @@ TEST(FuseTree, ListsTenThousandEntriesOnceEach) {
 }
 
 TEST(FuseTree, ShowsOddNamesAndEmptyFiles) {
-  const std::string odd[] = {"a b", "\xff\xfe", "tab\there", "new\nline", "\xe6\x97\xa5\xe6\x9c\xac",
-                             "-rf", "quote'\"", std::string(255, 'x')};
+  const std::string odd[] = {
+      "a b", "\xff\xfe", "tab\there",          "new\nline", "\xe6\x97\xa5\xe6\x9c\xac",
+      "-rf", "quote'\"", std::string(255, 'x')};
   FakeMount::Files files;
   for (const auto& name : odd) files.emplace_back(name, 0);
   FakeMount m(files);

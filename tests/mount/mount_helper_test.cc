@@ -28,12 +28,12 @@ TEST(MountHelper, TurnsOptionsIntoFlagsAndDropsGenericOnes) {
 }
 
 TEST(MountHelper, TakesOptionsInAnyPlaceEscapedCommasAndSeveralManifests) {
-  EXPECT_EQ(translate_mount_call({"mount.swarmfs", "-v", "-o", "cache_dir=/a\\,b", "-t",
-                                  "fuse.swarmfs", "magnet:?x", "-s", "/m", "-o",
-                                  "manifest=/y.torrent,rw"})
-                .value(),
-            (Words{"swarmfs", "-v", "mount", "--cache-dir", "/a,b", "--", "magnet:?x", "/y.torrent",
-                   "/m"}));
+  EXPECT_EQ(
+      translate_mount_call({"mount.swarmfs", "-v", "-o", "cache_dir=/a\\,b", "-t", "fuse.swarmfs",
+                            "magnet:?x", "-s", "/m", "-o", "manifest=/y.torrent,rw"})
+          .value(),
+      (Words{"swarmfs", "-v", "mount", "--cache-dir", "/a,b", "--", "magnet:?x", "/y.torrent",
+             "/m"}));
 }
 
 TEST(MountHelper, DoesNothingForAFakeMount) {

@@ -46,7 +46,8 @@ TEST_F(HttpClientTest, AsksAsAGoodClientDoes) {
   EXPECT_EQ(answer->scope, engine::Scope::local);
   ASSERT_EQ(server.requests().size(), 1U);
   const std::string& head = server.requests()[0];
-  EXPECT_TRUE(head.starts_with("GET /x%20y/announce?passkey=SECRET&info_hash=ZZZZZZZZZZZZZZZZZZZZ"));
+  EXPECT_TRUE(
+      head.starts_with("GET /x%20y/announce?passkey=SECRET&info_hash=ZZZZZZZZZZZZZZZZZZZZ"));
   EXPECT_THAT(head, HasSubstr("Host: " + server.authority() + "\r\n"));
   EXPECT_THAT(head, HasSubstr("event=started"));
   EXPECT_THAT(head, HasSubstr("key=00000007"));
@@ -79,9 +80,9 @@ TEST_F(HttpClientTest, GivesTheTrackersReasonWhateverTheStatus) {
 
 TEST_F(HttpClientTest, FollowsRedirectsAndEndsLoops) {
   TestServer target(loop, "127.0.0.1", always(http_answer(reply_with({}))));
-  TestServer once(loop, "127.0.0.1",
-                  always(http_answer("", "302 Found",
-                                     "Location: http://" + target.authority() + "/a\r\n")));
+  TestServer once(
+      loop, "127.0.0.1",
+      always(http_answer("", "302 Found", "Location: http://" + target.authority() + "/a\r\n")));
   EXPECT_TRUE(ask(once));
   EXPECT_EQ(target.requests().size(), 1U);
 
@@ -137,7 +138,8 @@ TEST_F(HttpClientTest, ReadsABodyThatEndsWithTheConnectionAndAChunkedOne) {
   EXPECT_EQ(ask(open_end)->response.peers.size(), 1U);
   std::ostringstream chunked;
   chunked << "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-          << std::hex << body.size() << "\r\n" << body << "\r\n0\r\n\r\n";
+          << std::hex << body.size() << "\r\n"
+          << body << "\r\n0\r\n\r\n";
   TestServer chunks(loop, "127.0.0.1", always(chunked.str()));
   EXPECT_EQ(ask(chunks)->response.peers.size(), 1U);
 }

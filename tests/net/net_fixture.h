@@ -18,9 +18,7 @@ namespace swarmfs::net::test {
 
 class NetTest : public testing::Test {
  protected:
-  NetTest() {
-    logger->set_level(spdlog::level::trace);
-  }
+  NetTest() { logger->set_level(spdlog::level::trace); }
 
   /// Runs the loop until `done` says so; false if that took longer than `limit`.
   bool run_until(const std::function<bool()>& done,

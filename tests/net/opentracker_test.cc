@@ -41,7 +41,8 @@ class OpentrackerTest : public NetTest {
       ::dup2(nowhere, 2);
       // Started by root it gives up root for "nobody" and sees only its folder.
       ::execl(program, program, "-i", "127.0.0.1", "-p", number.c_str(), "-P", number.c_str(), "-d",
-              folder.c_str(), "-w", ::geteuid() == 0 ? "/whitelist" : (folder / "whitelist").c_str(),
+              folder.c_str(), "-w",
+              ::geteuid() == 0 ? "/whitelist" : (folder / "whitelist").c_str(),
               static_cast<char*>(nullptr));
       ::_exit(127);
     }

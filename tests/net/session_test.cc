@@ -36,8 +36,8 @@ class Node {
        const char* listen = "127.0.0.1:0")
       : store(content.layout()),
         session_(io_, SessionConfig{{*Endpoint::parse(listen)}},
-                 std::make_shared<spdlog::logger>("test",
-                                                  std::make_shared<spdlog::sinks::null_sink_mt>())) {
+                 std::make_shared<spdlog::logger>(
+                     "test", std::make_shared<spdlog::sinks::null_sink_mt>())) {
     if (seed)
       for (std::uint32_t p = 0; p < content.pieces.size(); ++p)
         store.put_piece(PieceIndex(p), content.pieces[p]);
@@ -94,7 +94,9 @@ void expect_same(const Node& node, const TestContent& content) {
 class Stranger {
  public:
   explicit Stranger(const Endpoint& to) : socket_(io_) { socket_.connect(to_asio(to), error_); }
-  void say(ByteView bytes) { asio::write(socket_, asio::buffer(bytes.data(), bytes.size()), error_); }
+  void say(ByteView bytes) {
+    asio::write(socket_, asio::buffer(bytes.data(), bytes.size()), error_);
+  }
   void reset() {
     socket_.set_option(asio::socket_base::linger(true, 0), error_);
     socket_.close(error_);
@@ -161,7 +163,8 @@ TEST(Session, AManifestThatContradictsItselfFailsReadsAndEndsConnections) {
   Node seed(content, true);
   Node leech(contradictory, false, {seed.endpoint()});
   std::promise<Result<>> promise;
-  leech.driver().park_read(HandleId(1), content.layout().spans(FileIndex(0), 7 * (64 << 10), 65'536),
+  leech.driver().park_read(HandleId(1),
+                           content.layout().spans(FileIndex(0), 7 * (64 << 10), 65'536),
                            [&](Result<> result) { promise.set_value(std::move(result)); });
   auto future = promise.get_future();
   ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);

@@ -20,14 +20,14 @@
 namespace swarmfs::net::test {
 
 struct Said {
-  std::string bytes;                         ///< the whole answer, status line included
-  std::chrono::milliseconds per_byte{0};     ///< a trickle
+  std::string bytes;                      ///< the whole answer, status line included
+  std::chrono::milliseconds per_byte{0};  ///< a trickle
 };
 
 inline std::string http_answer(const std::string& body, const std::string& status = "200 OK",
                                const std::string& headers = "") {
-  return "HTTP/1.1 " + status + "\r\n" + headers + "Content-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "HTTP/1.1 " + status + "\r\n" + headers +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 class TestServer {

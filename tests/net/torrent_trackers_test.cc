@@ -38,7 +38,9 @@ class TorrentTrackersTest : public NetTest {
     config.key = 99;
     return std::make_unique<TorrentTrackers>(
         loop.get_executor(), client, config,
-        [this, port] { return TorrentTrackers::Stats{0, 0, left, port, 50}; },
+        [this, port] {
+          return TorrentTrackers::Stats{0, 0, left, port, 50};
+        },
         [this](const TorrentTrackers::Found& f) {
           found.insert(found.end(), f.peers.begin(), f.peers.end());
         },

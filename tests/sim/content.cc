@@ -16,7 +16,8 @@ using metainfo::Format;
 std::shared_ptr<const Content> Content::make(Format format, std::uint32_t pieces,
                                              std::uint32_t piece_length, std::uint64_t seed) {
   static std::map<std::tuple<Format, std::uint32_t, std::uint32_t, std::uint64_t>,
-                  std::shared_ptr<const Content>> made;
+                  std::shared_ptr<const Content>>
+      made;
   auto& found = made[{format, pieces, piece_length, seed}];
   if (found) return found;
   auto content = std::make_shared<Content>();

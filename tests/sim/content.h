@@ -19,8 +19,8 @@ class Content {
   std::uint64_t size() const { return bytes_.size(); }
   /// As it is exchanged; the range must lie in the piece.
   ByteView at(PieceIndex piece, std::uint32_t begin, std::uint32_t length) const {
-    return ByteView(bytes_).subspan(
-        std::uint64_t{piece.value} * layout().piece_length() + begin, length);
+    return ByteView(bytes_).subspan(std::uint64_t{piece.value} * layout().piece_length() + begin,
+                                    length);
   }
   /// All leaf hashes of a piece; empty for v1.
   std::vector<Sha256Hash> leaves(PieceIndex piece) const;

@@ -41,8 +41,8 @@ EngineNode::EngineNode(World& world, unsigned n, NodeOptions options)
 
 void EngineNode::say(const std::string& what) {
   world_.violation("node " + std::to_string(number) + " at " +
-                   std::to_string(to_seconds(world_.now().time_since_epoch()) - 3600) + " s: " +
-                   what);
+                   std::to_string(to_seconds(world_.now().time_since_epoch()) - 3600) +
+                   " s: " + what);
 }
 
 template <class Event>
@@ -170,7 +170,8 @@ void EngineNode::send(PeerId peer, Bytes bytes) {
 void EngineNode::send_block(PeerId peer, const wire::BlockRef& block) {
   const SocketId* socket = socket_of(peer);
   if (socket == nullptr) return say("sends a block to nobody");
-  if (!readable(block.piece, block.begin, block.length)) return say("serves what it has not verified");
+  if (!readable(block.piece, block.begin, block.length))
+    return say("serves what it has not verified");
   Bytes out;
   wire::append_piece_header(out, block);
   append(out, world_.content->at(block.piece, block.begin, block.length));

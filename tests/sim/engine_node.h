@@ -17,7 +17,7 @@ namespace swarmfs::sim {
 struct NodeOptions {
   Line line{};
   engine::TorrentConfig config{};
-  bool seed = false;  ///< has everything from the start
+  bool seed = false;                 ///< has everything from the start
   std::vector<std::uint32_t> has{};  ///< pieces it has from the start
   Duration hash_time = std::chrono::milliseconds(1);
   Duration disk_time = std::chrono::milliseconds(2);

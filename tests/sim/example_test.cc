@@ -39,8 +39,8 @@ TEST_P(ExampleTest, SeederHandsDifferentPiecesOutFirstAndLittleMoreThanOneCopy) 
   for (const auto seed : seeds()) {
     SCOPED_TRACE(replay(seed));
     Example e(GetParam(), seed);
-    ASSERT_TRUE(e.world.run_until(
-        [&] { return e.a.complete() && e.b.complete() && e.c.complete(); }, 60s))
+    ASSERT_TRUE(
+        e.world.run_until([&] { return e.a.complete() && e.b.complete() && e.c.complete(); }, 60s))
         << e.world.wrong();
     // Nobody gets a piece that another has got or is getting, until all four are out.
     std::map<PieceIndex, unsigned> first;
@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, ExampleTest,
                          [](const auto& instance) {
                            return instance.param == Format::v1   ? "V1"
                                   : instance.param == Format::v2 ? "V2"
-                                                             : "Hybrid";
+                                                                 : "Hybrid";
                          });
 
 TEST(Simulation, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {

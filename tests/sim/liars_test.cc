@@ -195,13 +195,14 @@ TEST_P(LiarTest, WhoNamesWhatDoesNotExistIsDroppedAndHarmsNobody) {
       [](Bytes& out) { wire::append_indexed(out, MessageId::have, PieceIndex(kPieces)); },
       [](Bytes& out) { wire::append_indexed(out, MessageId::have, PieceIndex(0xffffffff)); },
       [](Bytes& out) { wire::append_indexed(out, MessageId::suggest, PieceIndex(0x80000000)); },
-      [](Bytes& out) { wire::append_indexed(out, MessageId::allowed_fast, PieceIndex(0xffffffff)); },
+      [](Bytes& out) {
+        wire::append_indexed(out, MessageId::allowed_fast, PieceIndex(0xffffffff));
+      },
       [](Bytes& out) {
         wire::append_block_ref(out, MessageId::request, {PieceIndex(0xffffffff), 0, kBlockSize});
       },
       [](Bytes& out) {
-        wire::append_block_ref(out, MessageId::request,
-                               {PieceIndex(0), 0xffffffff, kBlockSize});
+        wire::append_block_ref(out, MessageId::request, {PieceIndex(0), 0xffffffff, kBlockSize});
       },
       [](Bytes& out) {
         wire::append_block_ref(out, MessageId::request, {PieceIndex(0), 0, 0xffffffff});
@@ -258,9 +259,8 @@ TEST_P(LiarTest, WhoChokesAndUnchokesAllTheTimeDoesNotStopTheDownload) {
       script.on_request = [](ScriptedPeer& self, SocketId socket, const wire::BlockRef& block) {
         if (self.requests % 7 != 0) return self.send_block(socket, block);
         self.plain(socket, wire::MessageId::choke);
-        self.world().timeline.after(50ms, [&self, socket] {
-          self.plain(socket, wire::MessageId::unchoke);
-        });
+        self.world().timeline.after(
+            50ms, [&self, socket] { self.plain(socket, wire::MessageId::unchoke); });
       };
       Case c(GetParam(), seed, script);
       EXPECT_TRUE(c.finish(30s));
@@ -270,7 +270,9 @@ TEST_P(LiarTest, WhoChokesAndUnchokesAllTheTimeDoesNotStopTheDownload) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LiarTest, testing::Values(Format::v1, Format::v2),
-                         [](const auto& instance) { return instance.param == Format::v1 ? "V1" : "V2"; });
+                         [](const auto& instance) {
+                           return instance.param == Format::v1 ? "V1" : "V2";
+                         });
 
 TEST(Liars, WithLeafHashesOneBadBlockIsEnough) {
   for (const auto seed : seeds()) {

@@ -110,7 +110,8 @@ Duration Network::path(const Socket& from, const Socket& to) {
   Duration delay = a->line.delay + b->line.delay;
   const Duration jitter = a->line.jitter + b->line.jitter;
   if (jitter > Duration{})
-    delay += Duration(static_cast<Duration::rep>(rng_() % static_cast<std::uint64_t>(jitter.count())));
+    delay +=
+        Duration(static_cast<Duration::rep>(rng_() % static_cast<std::uint64_t>(jitter.count())));
   const double loss = a->line.loss + b->line.loss;
   if (loss > 0 && static_cast<double>(rng_() >> 11) * 0x1p-53 < loss) delay *= 3;
   return delay;
@@ -144,7 +145,8 @@ void Network::finish(SocketId id) {
   const SocketId other = it->second.other;
   const auto to = sockets_.find(other);
   if (to != sockets_.end()) {
-    TimePoint when = std::max(it->second.last_arrival, timeline_.now() + path(it->second, to->second));
+    TimePoint when =
+        std::max(it->second.last_arrival, timeline_.now() + path(it->second, to->second));
     if (const Node* node = find(to->second.node)) when = std::max(when, node->down_free);
     timeline_.at(when, [this, other] {
       const auto socket = sockets_.find(other);

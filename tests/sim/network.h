@@ -33,8 +33,7 @@ class Party {
  public:
   virtual ~Party() = default;
   /// `rtt`: what the connection's set-up took; only a dialler knows it.
-  virtual void on_connected(SocketId socket, const Endpoint& other, bool dialled,
-                            Duration rtt) = 0;
+  virtual void on_connected(SocketId socket, const Endpoint& other, bool dialled, Duration rtt) = 0;
   virtual void on_dial_failed(const Endpoint& other) = 0;
   virtual void on_bytes(SocketId socket, ByteView bytes) = 0;
   /// The other end closed, or its node left.

@@ -6,8 +6,8 @@
 #include <set>
 #include <variant>
 
-#include "swarm/engine/message_framer.h"
 #include "swarm/base/bitfield.h"
+#include "swarm/engine/message_framer.h"
 #include "swarm/wire/peer_message.h"
 #include "tests/sim/world.h"
 
@@ -17,7 +17,7 @@ namespace swarmfs::sim {
 struct Script {
   Line line{};
   bool fast = true;
-  bool claims_all = true;     ///< else it has nothing
+  bool claims_all = true;  ///< else it has nothing
   bool unchokes = true;
   Duration unchoke_after{};
   bool another_torrent = false;  ///< the handshake's hash is not ours

@@ -25,7 +25,9 @@ inline std::vector<std::uint64_t> seeds(unsigned count = 4) {
   return out;
 }
 
-inline std::string replay(std::uint64_t seed) { return "replay with SIM_SEED=" + std::to_string(seed); }
+inline std::string replay(std::uint64_t seed) {
+  return "replay with SIM_SEED=" + std::to_string(seed);
+}
 
 inline NodeOptions node(double up_bps, double down_bps, Duration delay = 10ms) {
   NodeOptions options;

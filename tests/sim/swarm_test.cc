@@ -66,9 +66,11 @@ TEST(Swarm, JitterAndLossAndUnequalLinesChangeNothingButTheTime) {
       for (const EngineNode* other : nodes)
         if (other != nodes.back()) nodes.back()->meet(other->number);
     }
-    EXPECT_TRUE(world.run_until([&] {
-      return std::all_of(nodes.begin(), nodes.end(), [](auto* n) { return n->complete(); });
-    }, 120s));
+    EXPECT_TRUE(world.run_until(
+        [&] {
+          return std::all_of(nodes.begin(), nodes.end(), [](auto* n) { return n->complete(); });
+        },
+        120s));
     EXPECT_EQ(world.wrong(), "");
     // Of 128 blocks. The slowest line gives each of its peers 12 KB/s, so that cancels come late.
     for (const EngineNode* n : nodes) EXPECT_LE(waste(world, *n), 0.15) << "node " << n->number;
@@ -122,7 +124,6 @@ TEST(Swarm, AnIdleSwarmSleeps) {
   EXPECT_EQ(world.wrong(), "");
 }
 
-
 /// Peers without anything hold every connection of each other; the one seed comes last.
 TEST(Swarm, WhoHasWhatIsMissingGetsThePlaceOfAnIdlePeer) {
   for (const auto seed : seeds()) {
@@ -141,9 +142,11 @@ TEST(Swarm, WhoHasWhatIsMissingGetsThePlaceOfAnIdlePeer) {
     for (const EngineNode* n : nodes) EXPECT_EQ(n->stats().peers, 3U);
     auto& source = world.add<EngineNode>(seeder(1e6));
     source.meet(nodes[0]->number);
-    EXPECT_TRUE(world.run_until([&] {
-      return std::all_of(nodes.begin(), nodes.end(), [](auto* n) { return n->complete(); });
-    }, 200s));
+    EXPECT_TRUE(world.run_until(
+        [&] {
+          return std::all_of(nodes.begin(), nodes.end(), [](auto* n) { return n->complete(); });
+        },
+        200s));
     EXPECT_EQ(world.wrong(), "");
   }
 }

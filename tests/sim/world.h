@@ -45,8 +45,9 @@ class World {
     return made;
   }
   static Endpoint address(unsigned number) {
-    return {IpAddress::v4({80, 0, static_cast<std::uint8_t>(number >> 8),
-                           static_cast<std::uint8_t>(number)}), 6881};
+    return {IpAddress::v4(
+                {80, 0, static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)}),
+            6881};
   }
   static unsigned number(const Endpoint& address) {
     return load_be<std::uint16_t>(address.address.bytes().data() + 2);

@@ -94,15 +94,16 @@ inline TestContent make_content(metainfo::Format format, std::uint32_t piece_len
     if (format == metainfo::Format::hybrid && gap > 0 && i + 1 < lengths.size()) add(gap, true);
     if (format != metainfo::Format::v1) offset += gap;
   }
-  m->layout = Layout(piece_length, std::move(files),
-                     format == metainfo::Format::v2 ? PieceAddressing::per_file
-                                                    : PieceAddressing::contiguous);
+  m->layout = Layout(
+      piece_length, std::move(files),
+      format == metainfo::Format::v2 ? PieceAddressing::per_file : PieceAddressing::contiguous);
   TestContent content;
   std::mt19937_64 rng(seed);
   for (std::uint32_t p = 0; p < m->layout.piece_count(); ++p) {
     Bytes piece;
     std::uint64_t word = 0;
-    for (const auto& slice : m->layout.slices(PieceIndex(p), 0, m->layout.piece_size(PieceIndex(p))))
+    for (const auto& slice :
+         m->layout.slices(PieceIndex(p), 0, m->layout.piece_size(PieceIndex(p))))
       for (std::uint32_t i = 0; i < slice.length; ++i) {
         if (i % 8 == 0) word = rng();
         piece.push_back(slice.pad ? std::uint8_t{0} : static_cast<std::uint8_t>(word >> i % 8 * 8));
@@ -124,10 +125,9 @@ inline TestContent make_content(metainfo::Format format, std::uint32_t piece_len
     const merkle::Hashes layer = layer_of(content, FileIndex(f));
     std::copy(layer.begin(), layer.end(),
               m->piece_roots.begin() + m->layout.pieces_of(FileIndex(f)).first.value);
-    file.pieces_root = layer.size() == 1
-                           ? layer.front()
-                           : merkle::root(layer, merkle::piece_level(piece_length),
-                                          merkle::height(file.length));
+    file.pieces_root = layer.size() == 1 ? layer.front()
+                                         : merkle::root(layer, merkle::piece_level(piece_length),
+                                                        merkle::height(file.length));
   }
   return content;
 }

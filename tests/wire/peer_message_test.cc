@@ -116,11 +116,11 @@ TEST(PeerMessage, HashMessagesReadBack) {
 
 TEST(PeerMessage, EverySizeButTheRightOneIsRefused) {
   const std::map<MessageId, std::size_t> exact = {
-      {MessageId::choke, 0},      {MessageId::unchoke, 0},      {MessageId::interested, 0},
-      {MessageId::not_interested, 0}, {MessageId::have, 4},     {MessageId::request, 12},
-      {MessageId::cancel, 12},    {MessageId::port, 2},         {MessageId::suggest, 4},
-      {MessageId::have_all, 0},   {MessageId::have_none, 0},    {MessageId::reject, 12},
-      {MessageId::allowed_fast, 4}, {MessageId::hash_request, 48}, {MessageId::hash_reject, 48}};
+      {MessageId::choke, 0},          {MessageId::unchoke, 0},       {MessageId::interested, 0},
+      {MessageId::not_interested, 0}, {MessageId::have, 4},          {MessageId::request, 12},
+      {MessageId::cancel, 12},        {MessageId::port, 2},          {MessageId::suggest, 4},
+      {MessageId::have_all, 0},       {MessageId::have_none, 0},     {MessageId::reject, 12},
+      {MessageId::allowed_fast, 4},   {MessageId::hash_request, 48}, {MessageId::hash_reject, 48}};
   for (const auto& [id, right] : exact) {
     for (std::size_t size = 0; size < 64; ++size) {
       Bytes message(1 + size);
