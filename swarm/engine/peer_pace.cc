@@ -22,11 +22,7 @@ double RateMeter::bps(TimePoint now) const {
 void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
                         std::size_t outstanding) {
   const Duration latency = now - sent;
-  // The minimum is forgotten after 10 s, so that a path that became longer is seen.
-  if (latency <= min_rtt_ || now - min_rtt_at_ > 10s) {
-    min_rtt_ = latency;
-    min_rtt_at_ = now;
-  }
+  if (latency <= min_rtt_) set_rtt(latency, now);
   // Service time: from the arrival before, or from the request if the peer was idle until then.
   const double service = to_seconds(now - std::max(last_arrival_, sent));
   last_arrival_ = now;

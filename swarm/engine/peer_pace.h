@@ -32,8 +32,15 @@ class PeerPace {
  public:
   static constexpr unsigned kMinDepth = 4;
 
-  /// The TCP handshake's round trip, when known: a first guess before any block came.
-  void set_connect_rtt(Duration rtt) { min_rtt_ = rtt; }
+  /// The path's round trip as the host knows it: of the TCP handshake, or from the kernel later.
+  void set_rtt(Duration rtt, TimePoint now) {
+    min_rtt_ = rtt;
+    min_rtt_at_ = now;
+  }
+  /// True when the round trip was last seen long ago, so that a path that became longer is noticed.
+  /// Blocks cannot tell: with a full queue each takes as long as the queue is, and a depth derived
+  /// from that would grow without end.
+  bool rtt_is_old(TimePoint now) const { return now - min_rtt_at_ > std::chrono::seconds(10); }
 
   /// A block asked at `sent` arrived while `outstanding` requests, it among them, were with the
   /// peer; only a queue that was kept full can show that more depth would bring more.

@@ -27,7 +27,8 @@ Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig conf
       choker_(config_.choker),
       book_(config_.peer_book, rng_()),
       sent_per_piece_(layout_.piece_count()),
-      suggested_per_piece_(layout_.piece_count()) {
+      suggested_per_piece_(layout_.piece_count()),
+      leaf_cache_(limits::kCachedLeaves) {
   book_.set_complete(complete(), TimePoint{});
   const std::vector<FileIndex> lacking = roots_->incomplete();
   lacking_.insert(lacking.begin(), lacking.end());

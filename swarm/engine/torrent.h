@@ -18,6 +18,7 @@
 #include "swarm/base/bitfield.h"
 #include "swarm/base/clock.h"
 #include "swarm/engine/choker.h"
+#include "swarm/engine/leaf_cache.h"
 #include "swarm/engine/message_framer.h"
 #include "swarm/engine/partial_piece.h"
 #include "swarm/engine/peer_book.h"
@@ -247,8 +248,8 @@ class Torrent {
   bool verifiable(PieceIndex piece) const;
   bool anything_to_begin() const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
-  std::optional<wire::BlockRef> next_block(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> next_unhurried(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_in_windows(Peer& peer);
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
   std::optional<wire::BlockRef> next_duplicate(Peer& peer, TimePoint now);
@@ -301,12 +302,16 @@ class Torrent {
   void ask_hashes(TimePoint now);
   static metainfo::merkle::HashRun run_of(const wire::HashRef& ref);
   void give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now);
+  bool knows_leaves(const Layout::Span& span) const;
+  bool leaves_asked(const Layout::Span& span, std::uint32_t first_leaf) const;
+  bool verifies_alone(const Layout::Span& span) const;
   void want_leaves(const Layout::Span& span, TimePoint now);
   void want_leaves_of_reads(TimePoint now);
   void on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now);
   void on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
-                           std::uint32_t piece_in_file, const std::vector<Sha256Hash>& leaves);
+                           std::uint32_t piece_in_file, const metainfo::merkle::HashTree* below);
+  void keep_leaves(PieceIndex piece);
   const metainfo::merkle::HashTree* file_tree(FileIndex file);
   std::optional<FileIndex> file_with_root(const Sha256Hash& root);
   /// Checks a received block if its leaf hash is known. False if it was wrong: then the block is
@@ -359,6 +364,7 @@ class Torrent {
 
   /// Proven leaf hashes of pieces in flight, by block.
   std::map<PieceIndex, std::vector<std::optional<Sha256Hash>>> leaves_;
+  LeafCache leaf_cache_;
   std::map<Sha256Hash, FileIndex> file_roots_;  ///< filled on first use
   std::map<FileIndex, metainfo::merkle::HashTree> trees_;
   std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;

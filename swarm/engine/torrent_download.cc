@@ -15,8 +15,11 @@ void Torrent::fill(Peer& peer, TimePoint now) {
   if (peer.closing || !peer.ready || !peer.am_interested) return;
   if (peer.peer_choking && peer.allowed_fast.empty()) return;
   const std::size_t depth = peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
-  while (peer.outstanding.size() < depth) {
-    const auto block = next_block(peer, now);
+  const std::size_t urgent_depth =
+      peer.snubbed ? 1 : std::min<std::size_t>(depth + limits::kUrgentAhead, peer.reqq);
+  while (peer.outstanding.size() < std::max(depth, urgent_depth)) {
+    auto block = next_urgent(peer, now);
+    if (!block && peer.outstanding.size() < depth) block = next_unhurried(peer, now);
     if (!block) break;
     ask(peer, *block, now);
   }
@@ -95,8 +98,7 @@ std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer, 
   return std::nullopt;
 }
 
-std::optional<wire::BlockRef> Torrent::next_block(Peer& peer, TimePoint now) {
-  if (auto block = next_urgent(peer, now)) return block;
+std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, TimePoint now) {
   if (auto block = next_in_windows(peer)) return block;
   if (auto block = next_backfill(peer)) return block;
   return next_duplicate(peer, now);
@@ -128,12 +130,12 @@ std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, TimePoint) {
         continue;
       }
       if (!worth_asking(peer, span.piece)) continue;
-      // The range itself first; the rest of the piece as well, unless its leaves are known and
-      // the range alone can be verified.
+      // The range itself first; the rest of the piece as well, unless the range alone can be
+      // verified: then the rest would only stand in the way of the next read.
       const std::uint32_t first = span.begin / kBlockSize;
       const std::uint32_t end = (span.begin + span.length - 1) / kBlockSize + 1;
       if (auto block = free_block(span.piece, peer, first, end)) return block;
-      if (leaves_.contains(span.piece)) continue;
+      if (verifies_alone(span)) continue;
       if (auto block = free_block(span.piece, peer, 0, layout_.block_count(span.piece)))
         return block;
     }
@@ -278,6 +280,8 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   const auto asked = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                   [&](const Outstanding& o) { return o.block == block; });
   if (asked != peer.outstanding.end()) {
+    if (peer.pace.rtt_is_old(now))
+      if (const auto rtt = host_.path_rtt(peer.id)) peer.pace.set_rtt(*rtt, now);
     peer.pace.on_block(block.length, asked->sent, now, peer.outstanding.size());
     peer.outstanding.erase(asked);
     peer.snubbed = false;
@@ -398,7 +402,7 @@ void Torrent::on_piece_hashed(PieceIndex piece, metainfo::PieceCheck check, Time
 void Torrent::piece_done(PieceIndex piece, TimePoint now) {
   auto node = partials_.extract(piece);
   convict(piece, node.mapped(), now);
-  leaves_.erase(piece);
+  keep_leaves(piece);
   picker_.set_state(piece, PieceState::have);
   host_.keep_piece(piece, blocks_of(node.mapped()));
   answer_reads(piece);
@@ -484,6 +488,7 @@ void Torrent::lose(PieceIndex piece, TimePoint now) {
   if (picker_.state(piece) != PieceState::have) return;
   const bool was_complete = complete();
   picker_.set_state(piece, PieceState::absent);
+  leaf_cache_.erase(piece);
   book_.set_complete(false, now);
   host_.forget_piece(piece);
   for (auto& [id, peer] : peers_) {

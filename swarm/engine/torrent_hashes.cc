@@ -54,17 +54,60 @@ void Torrent::give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now) {
   wake_at(peer.layers_after);
 }
 
-/// Asks one able peer for the leaves of the run of blocks around `block` of a piece.
+/// The blocks of a span.
+static std::pair<std::uint32_t, std::uint32_t> blocks_of(const Layout::Span& span) {
+  return {span.begin / kBlockSize, (span.begin + span.length - 1) / kBlockSize};
+}
+
+bool Torrent::knows_leaves(const Layout::Span& span) const {
+  const auto known = leaves_.find(span.piece);
+  if (known == leaves_.end()) return false;
+  const auto [first, last] = blocks_of(span);
+  for (std::uint32_t b = first; b <= std::min<std::size_t>(last, known->second.size() - 1); ++b)
+    if (!known->second[b]) return false;
+  return true;
+}
+
+/// Whether a request is under way that brings the leaves of a span, `first_leaf` of its piece on.
+bool Torrent::leaves_asked(const Layout::Span& span, std::uint32_t first_leaf) const {
+  const auto [first, last] = blocks_of(span);
+  for (const auto& [id, peer] : peers_)
+    for (const HashFetch& f : peer->hash_fetches)
+      if (f.piece == span.piece && f.ref.base_layer == 0 && f.ref.index <= first_leaf + first &&
+          first_leaf + last < f.ref.index + f.ref.length)
+        return true;
+  return false;
+}
+
+/// True if the span's blocks can be verified without the rest of their piece, now or as soon as a
+/// request that is under way is answered.
+bool Torrent::verifies_alone(const Layout::Span& span) const {
+  if (!metainfo_->has_v2() || !roots_->of(span.piece)) return false;
+  const PieceNode node = node_of(layout_, span.piece);
+  return node.height > 0 && (knows_leaves(span) || leaves_asked(span, node.first_leaf));
+}
+
+/// Asks one able peer for the leaves of a span's blocks: those alone, with the proof up to their
+/// piece, since a few hundred bytes come sooner than all leaves of a piece; but all of it (as far
+/// as one message goes) for a reader that goes on from there.
 void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
   const PieceIndex piece = span.piece;
-  if (picker_.state(piece) == PieceState::have || !roots_->of(piece)) return;
+  if (span.length == 0 || picker_.state(piece) == PieceState::have || !roots_->of(piece)) return;
   const PieceNode node = node_of(layout_, piece);
   if (node.height == 0) return;  // one block: the piece is its own leaf
+  if (knows_leaves(span) || leaves_asked(span, node.first_leaf)) return;
+  const auto [first, last] = blocks_of(span);
   const std::uint32_t width = 1U << node.height;
-  const std::uint32_t length = std::min(width, limits::kMaxHashRun);
-  const std::uint32_t start = span.begin / kBlockSize / length * length;
-  if (const auto known = leaves_.find(piece); known != leaves_.end() && known->second[start])
-    return;
+  const bool goes_on = std::any_of(windows_.begin(), windows_.end(), [&](const auto& entry) {
+    return entry.second.first <= piece && piece < entry.second.end;
+  });
+  std::uint32_t length = goes_on ? std::min(width, limits::kMaxHashRun) : 2;
+  while (length < std::min(width, limits::kMaxHashRun) && first / length != last / length)
+    length *= 2;
+  // A span of more blocks than one message tells of: its first ones now, the others then.
+  std::uint32_t start = first / length * length;
+  if (const auto known = leaves_.find(piece); known != leaves_.end())
+    while (start + length <= last && known->second[start]) start += length;
 
   const wire::HashRef ref{*metainfo_->files[node.file.value].pieces_root, 0,
                           node.first_leaf + start, length,
@@ -120,6 +163,20 @@ void Torrent::on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now) 
   }
 }
 
+/// The leaves that a complete piece was verified by serve others from now on.
+void Torrent::keep_leaves(PieceIndex piece) {
+  const auto node = leaves_.extract(piece);
+  if (node.empty()) return;
+  const PieceNode place = node_of(layout_, piece);
+  const std::uint32_t size = layout_.slices(piece, 0, layout_.piece_size(piece)).front().length;
+  merkle::Hashes leaves;
+  for (std::uint64_t b = 0; b < merkle::block_count(size); ++b) {
+    if (!node.mapped()[b]) return;
+    leaves.push_back(*node.mapped()[b]);
+  }
+  leaf_cache_.add(piece, std::move(leaves), place.height);
+}
+
 bool Torrent::check_block(PartialPiece& p, std::uint32_t block, TimePoint now) {
   const auto known = leaves_.find(p.piece);
   if (known == leaves_.end()) return true;
@@ -166,7 +223,7 @@ void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint no
       !merkle::valid(run_of(ref), layout_.files()[file->value].length))
     return refuse();
   const unsigned piece_level = merkle::piece_level(layout_.piece_length());
-  if (ref.base_layer >= piece_level) return answer_hash_request(peer, ref, *file, 0, {});
+  if (ref.base_layer >= piece_level) return answer_hash_request(peer, ref, *file, 0, nullptr);
 
   // Below the piece layer the leaves must be computed, from one piece that is here.
   const std::uint64_t begin = ref.index;
@@ -175,10 +232,13 @@ void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint no
   const auto range = layout_.pieces_of(*file);
   if (first != last || first >= range.end.value - range.first.value) return refuse();
   const PieceIndex piece(range.first.value + static_cast<std::uint32_t>(first));
-  if (!have().test(piece) || peer.leaf_requests >= limits::kMaxPeerLeafRequests ||
+  if (!have().test(piece)) return refuse();
+  if (peer.reading.size() < limits::kMaxLeafRequests) peer.reading.insert(piece);
+  if (const merkle::HashTree* tree = leaf_cache_.find(piece))
+    return answer_hash_request(peer, ref, *file, static_cast<std::uint32_t>(first), tree);
+  if (peer.leaf_requests >= limits::kMaxPeerLeafRequests ||
       leaf_requests_.size() >= limits::kMaxLeafRequests)
     return refuse();
-  if (peer.reading.size() < limits::kMaxLeafRequests) peer.reading.insert(piece);
   const auto [waiting, fresh] = leaf_requests_.try_emplace(piece);
   waiting->second.emplace_back(peer.id, ref);
   ++peer.leaf_requests;
@@ -189,35 +249,35 @@ void Torrent::on_leaves(PieceIndex piece, std::vector<Sha256Hash> leaves, TimePo
   const auto node = leaf_requests_.extract(piece);
   if (node.empty()) return;
   const PieceNode place = node_of(layout_, piece);
+  const merkle::HashTree* tree =
+      leaves.empty() ? nullptr : leaf_cache_.add(piece, std::move(leaves), place.height);
   for (const auto& [id, ref] : node.mapped()) {
     Peer* peer = find(id);
     if (peer == nullptr) continue;
     --peer->leaf_requests;
-    if (leaves.empty()) {
+    if (tree == nullptr) {
       wire::append_hash_ref(to(*peer), wire::MessageId::hash_reject, ref);
     } else {
-      answer_hash_request(*peer, ref, place.file, place.index, leaves);
+      answer_hash_request(*peer, ref, place.file, place.index, tree);
     }
   }
   flush(now);
 }
 
-/// `piece_in_file` and `leaves` say what is known below the piece layer; empty leaves: nothing.
+/// `below` is the tree over the piece with this number in its file; null: nothing below the piece
+/// layer is wanted.
 void Torrent::answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
-                                  std::uint32_t piece_in_file,
-                                  const std::vector<Sha256Hash>& leaves) {
+                                  std::uint32_t piece_in_file, const merkle::HashTree* below) {
   const unsigned piece_level = merkle::piece_level(layout_.piece_length());
   const std::uint64_t length = layout_.files()[file.value].length;
   const unsigned piece_height = merkle::piece_height(layout_.piece_length(), length);
-  std::optional<merkle::HashTree> below;
-  if (!leaves.empty()) below.emplace(leaves, 0, piece_height);
   const merkle::HashTree* above = file_tree(file);
   const auto node_at = [&](unsigned level, std::uint64_t index) -> std::optional<Sha256Hash> {
     if (level >= piece_level) {
       if (above != nullptr) return above->node(level, index);
       return std::nullopt;
     }
-    if (!below) return std::nullopt;
+    if (below == nullptr) return std::nullopt;
     const std::uint64_t start = std::uint64_t{piece_in_file} << (piece_height - level);
     if (index < start || index - start >= (std::uint64_t{1} << (piece_height - level)))
       return std::nullopt;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "swarm/base/block.h"
 #include "swarm/base/bytes.h"
+#include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
@@ -26,6 +28,8 @@ class TorrentHost {
   virtual void send_block(PeerId peer, const wire::BlockRef& block) = 0;
   /// Closes the connection once queued bytes are out; no on_closed follows.
   virtual void disconnect(PeerId peer, std::string_view reason) = 0;
+  /// The shortest round trip of a peer's path of late, if it can be told apart from queues.
+  virtual std::optional<Duration> path_rtt(PeerId peer) = 0;
   /// Opens a connection. Answer: add_peer or on_dial_failed.
   virtual void dial(const Endpoint& endpoint) = 0;
 

@@ -26,6 +26,11 @@ inline constexpr Duration kMinWake = 5ms;
 inline constexpr std::size_t kMaxQueuedRequests = 2000;
 /// Requests kept with one peer, whatever it offers to queue.
 inline constexpr unsigned kMaxDepth = 1000;
+/// Blocks that a reader waits for may be asked beyond a peer's depth, so many: they do not wait for
+/// an answer to make room.
+inline constexpr unsigned kUrgentAhead = 8;
+/// Leaf hashes kept for peers that ask (4 MiB of them and their trees).
+inline constexpr std::size_t kCachedLeaves = 1U << 16;
 /// Longest block served; we ask for 16 KiB, some clients for more.
 inline constexpr std::uint32_t kMaxServedBlock = 128 * 1024;
 /// Bytes handed to the socket ahead of its draining: enough to keep it busy, few enough that a

@@ -102,10 +102,15 @@ bool Torrent::first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint
          now - it->second.begun < limits::kFirstCopyLongest && !peer.reading.contains(piece);
 }
 
-/// What a seed sends next: the piece it has begun for this peer, and then the one it has sent least
-/// of, so that it hands out each piece once before any twice. The queue's end if all is to wait.
+/// What a seed sends next: blocks that a reader waits for over there, as far as can be told; the
+/// piece it has begun for this peer; and then the one it has sent least of, so that it hands out
+/// each piece once before any twice. The queue's end if all is to wait.
 std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint now) {
   auto& queue = peer.upload_queue;
+  const auto read = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
+    return peer.reading.contains(block.piece);
+  });
+  if (read != queue.end()) return read;
   if (!complete()) return queue.begin();
   const auto begun = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
     return block.piece == peer.sending_piece;

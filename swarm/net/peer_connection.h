@@ -9,6 +9,7 @@
 
 #include "swarm/base/block.h"
 #include "swarm/base/bytes.h"
+#include "swarm/net/path_rtt.h"
 #include "swarm/wire/peer_message.h"
 
 namespace swarmfs::net {
@@ -47,6 +48,8 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   /// Bytes for a reserved slot; `owner` keeps them alive. An empty view: they could not be read.
   void fill_block(const std::shared_ptr<Slot>& slot, std::shared_ptr<const void> owner,
                   ByteView payload);
+
+  std::optional<Duration> path_rtt() { return net::path_rtt(socket_.native_handle()); }
 
   /// Closes once what is queued has gone (flush() tries at once), or after a second.
   void close_after_flush();

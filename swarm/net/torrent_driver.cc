@@ -230,6 +230,11 @@ void TorrentDriver::disconnect(PeerId peer, std::string_view) {
   unflushed_.push_back(connection);
 }
 
+std::optional<Duration> TorrentDriver::path_rtt(PeerId peer) {
+  const auto connection = connection_of(peer);
+  return connection ? connection->path_rtt() : std::nullopt;
+}
+
 void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {
   const auto connection = connection_of(peer);
   if (!connection) return;

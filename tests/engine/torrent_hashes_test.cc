@@ -88,11 +88,7 @@ TEST(Torrent, ABlockIsReadAsSoonAsItsLeafHashProvesIt) {
                          rig.now);
     const auto asked = rig.host.got<wire::HashRequest>(peer);
     ASSERT_THAT(asked, SizeIs(1));
-    auto hashes = rig.content.leaves(PieceIndex(3));
-    hashes.resize(asked[0].ref.length);
-    Bytes out;
-    wire::append_hashes(out, asked[0].ref, hashes);
-    rig.say(peer, out);
+    rig.tell_leaves(peer, PieceIndex(3), asked[0].ref);
     EXPECT_FALSE(rig.closed(peer));
     // Nothing is hashed as a whole, so only the leaf can vouch for it.
     while (rig.host.ready.empty() && rig.serve(peer) > 0) {
@@ -109,17 +105,18 @@ TEST(Torrent, WrongHashesAndWrongBlocksNameTheirSenderAtOnce) {
   rig.torrent.add_read(ReadId(1), HandleId(1), read, rig.now);
   auto asked = rig.host.got<wire::HashRequest>(liar);
   ASSERT_THAT(asked, SizeIs(1));
+  auto hashes = rig.leaf_answer(PieceIndex(0), asked[0].ref);
+  hashes[0] = {};
   Bytes bad;
-  wire::append_hashes(bad, asked[0].ref, std::vector<Sha256Hash>(asked[0].ref.length));
+  wire::append_hashes(bad, asked[0].ref, hashes);
   rig.say(liar, bad);
   EXPECT_TRUE(rig.closed(liar));
 
   const PeerId second = rig.seed_peer(2, true);
   asked = rig.host.got<wire::HashRequest>(second);
   ASSERT_THAT(asked, SizeIs(1)) << "the next able peer is asked";
-  Bytes good;
-  wire::append_hashes(good, asked[0].ref, rig.content.leaves(PieceIndex(0)));
-  rig.say(second, good);
+  rig.tell_leaves(second, PieceIndex(0), asked[0].ref);
+  EXPECT_FALSE(rig.closed(second));
   rig.serve(second, [](const BlockRef&, Bytes& data) { data[0] ^= 1; });
   EXPECT_TRUE(rig.closed(second));
   EXPECT_THAT(rig.host.ready, IsEmpty());

@@ -114,6 +114,25 @@ struct Rig {
       torrent.on_piece_hashed(piece, metainfo::verify_piece(*roots, piece, views), now);
     }
   }
+  /// The right answer to a request for leaves of a piece of the first file, with their proof.
+  std::vector<Sha256Hash> leaf_answer(PieceIndex piece, const wire::HashRef& ref) const {
+    namespace merkle = metainfo::merkle;
+    const auto& layout = content.layout();
+    const unsigned height =
+        merkle::piece_height(layout.piece_length(), layout.files().front().length);
+    const merkle::HashTree tree(content.leaves(piece), 0, height);
+    const merkle::HashRun run{ref.base_layer, ref.index, ref.length, ref.proof_layers};
+    const auto hashes = merkle::answer(run, [&](unsigned level, std::uint64_t index) {
+      return tree.node(level, index - (std::uint64_t{piece.value} << (height - level)));
+    });
+    EXPECT_TRUE(hashes);
+    return hashes.value_or(merkle::Hashes{});
+  }
+  void tell_leaves(PeerId peer, PieceIndex piece, const wire::HashRef& ref) {
+    Bytes out;
+    wire::append_hashes(out, ref, leaf_answer(piece, ref));
+    say(peer, out);
+  }
   bool closed(PeerId peer) { return host.peers[peer].closed; }
   void pass(Duration d) {
     const TimePoint until = now + d;

@@ -191,6 +191,11 @@ void EngineNode::disconnect(PeerId peer, std::string_view) {
   sockets_.erase(peer);
 }
 
+std::optional<Duration> EngineNode::path_rtt(PeerId peer) {
+  const SocketId* socket = socket_of(peer);
+  return socket != nullptr ? world_.network.rtt(*socket) : std::nullopt;
+}
+
 void EngineNode::dial(const Endpoint& endpoint) {
   ++dials_;
   world_.network.dial(address(), endpoint);

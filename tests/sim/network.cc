@@ -56,6 +56,16 @@ void Network::connect(const Endpoint& from, const Endpoint& to, Duration rtt) {
   a->party->on_connected(mine, to, true, rtt);
 }
 
+std::optional<Duration> Network::rtt(SocketId id) const {
+  const auto mine = sockets_.find(id);
+  if (mine == sockets_.end()) return std::nullopt;
+  const auto theirs = sockets_.find(mine->second.other);
+  if (theirs == sockets_.end()) return std::nullopt;
+  const auto a = nodes_.find(mine->second.node), b = nodes_.find(theirs->second.node);
+  if (a == nodes_.end() || b == nodes_.end()) return std::nullopt;
+  return (a->second.line.delay + b->second.line.delay) * 2;
+}
+
 void Network::send(SocketId id, Bytes bytes, std::function<void()> sent) {
   const auto it = sockets_.find(id);
   if (it == sockets_.end() || it->second.closing) return;

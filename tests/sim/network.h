@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "swarm/base/bytes.h"
@@ -53,6 +54,8 @@ class Network {
   void dial(const Endpoint& from, const Endpoint& to);
   /// `sent` is called once the bytes have left the node.
   void send(SocketId socket, Bytes bytes, std::function<void()> sent = {});
+  /// Of the path alone, without queues, jitter and loss; nothing once either node has left.
+  std::optional<Duration> rtt(SocketId socket) const;
   /// Once what was sent is out; this end hears no more.
   void close(SocketId socket);
 

@@ -66,6 +66,68 @@ TEST(Reads, AV2ReadIsAnsweredBeforeItsPieceIsComplete) {
   }
 }
 
+TEST(Reads, OfAV2FileCostARoundTripAndOneBlock) {
+  for (const auto seed : seeds()) {
+    SCOPED_TRACE(replay(seed));
+    Scene s(Format::v2, seed, true, 4, 4 << 20);
+    s.connect();
+    Rng rng(seed);
+    constexpr int kReads = 20;
+    for (int i = 0; i < kReads; ++i) {
+      const std::uint64_t block = rng() % (s.world.content->size() / kBlockSize);
+      const ReadId read = s.reader.read(block * kBlockSize + 4096, 4096);
+      ASSERT_TRUE(s.ends(read));
+      ASSERT_TRUE(s.reader.result(read).answered());
+      // The block takes 8 ms, its proof nothing to speak of, finding the leaves 2 ms.
+      EXPECT_LE(s.reader.result(read).took(), kRtt + 20ms) << "read " << i;
+    }
+    EXPECT_LE(s.reader.stats().downloaded, kReads * kBlockSize);
+    EXPECT_EQ(s.world.wrong(), "");
+  }
+}
+
+TEST(Reads, AreNoSlowerAfterAMinuteOfBackfill) {
+  for (const auto seed : seeds(2)) {
+    SCOPED_TRACE(replay(seed));
+    // 400 ms of round trip, where the queue of requests must be long, and may not grow.
+    World world(Content::make(Format::v2, 128, 256 << 10), seed);
+    std::vector<EngineNode*> sources;
+    for (int i = 0; i < 2; ++i) {
+      NodeOptions o = seeder(0.2e6);
+      o.line.delay = 100ms;
+      sources.push_back(&world.add<EngineNode>(o));
+    }
+    NodeOptions mine = node(1e6, 8e6);
+    mine.line.delay = 100ms;
+    auto& reader = world.add<EngineNode>(mine);
+    for (const EngineNode* source : sources) reader.meet(source->number);
+    const auto slowest_of_five = [&] {
+      Duration worst{};
+      Rng rng(seed);
+      for (int i = 0; i < 5; ++i) {
+        ReadId read{};
+        do {
+          const auto block = rng() % (world.content->size() / kBlockSize);
+          read = reader.read(block * kBlockSize, 4096);
+        } while (reader.result(read).ended);  // here already
+        EXPECT_TRUE(world.run_until([&] { return reader.result(read).ended.has_value(); }, 60s));
+        worst = std::max(worst, reader.result(read).took());
+      }
+      return worst;
+    };
+    world.run_for(6s);
+    const Duration early = slowest_of_five();
+    world.run_for(55s);
+    ASSERT_FALSE(reader.complete());
+    const Duration late = slowest_of_five();
+    std::printf("seed %llu: %.0f ms early, %.0f ms late\n", static_cast<unsigned long long>(seed),
+                to_seconds(early) * 1000, to_seconds(late) * 1000);
+    EXPECT_LE(late, early * 3 / 2);
+    EXPECT_LE(late, 1200ms);
+    EXPECT_EQ(world.wrong(), "");
+  }
+}
+
 TEST(Reads, AreAnsweredFirstWhileBackfillFillsTheLine) {
   for (const auto seed : seeds()) {
     SCOPED_TRACE(replay(seed));

@@ -73,7 +73,12 @@ TEST(Swarm, JitterAndLossAndUnequalLinesChangeNothingButTheTime) {
         120s));
     EXPECT_EQ(world.wrong(), "");
     // Of 128 blocks. The slowest line gives each of its peers 12 KB/s, so that cancels come late.
-    for (const EngineNode* n : nodes) EXPECT_LE(waste(world, *n), 0.15) << "node " << n->number;
+    double sum = 0;
+    for (const EngineNode* n : nodes) {
+      sum += waste(world, *n);
+      EXPECT_LE(waste(world, *n), 0.25) << "node " << n->number;
+    }
+    EXPECT_LE(sum / static_cast<double>(nodes.size()), 0.1);
   }
 }
 
