@@ -6,7 +6,7 @@
 namespace swarmfs::netlab {
 namespace {
 
-constexpr std::uint64_t kLeastQueueBytes = 2 * 1514;
+constexpr std::uint64_t kLeastQueueBytes = 3028;  // two full packets
 constexpr Duration kBurst = std::chrono::microseconds(125);
 
 double bytes_in(BitsPerSecond rate, Duration time) {
