@@ -24,6 +24,8 @@ LAYERS = {
     "fs": ("swarm/base",),
     "mount": ("swarm", "cache", "fs"),
     "tests": ("swarm", "cache", "fs", "mount"),
+    # A program of its own, which is built without the rest of the tree.
+    "tests/netlab": (),
 }
 # Where headers that are not ours may be used. The first pattern that matches a name decides.
 EXTERNAL = (
@@ -40,6 +42,7 @@ EXTERNAL = (
     (r"sqlite3", ("cache", "tests")),
     (r"(gtest|gmock)/", ("tests",)),
     (r"(sys/(socket|epoll|un)|poll|netdb)\.h", ("swarm/net", "mount", "tests")),
+    (r"linux/if(_tun)?\.h", ("tests/netlab",)),
     (r"(thread|mutex|shared_mutex|condition_variable|future)$",
      ("swarm/base", "swarm/metainfo", "swarm/net", "cache", "fs", "mount", "tests")),
 )

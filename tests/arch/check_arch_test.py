@@ -34,6 +34,8 @@ class Includes(unittest.TestCase):
         self.assert_bad("fs/a.h", '  #  include "cache/b.h"')
         self.assert_bad("fs/a.h", '#include "swarm/net/b.h"')
         self.assert_bad("mount/a.cc", '#include "tests/support/b.h"')
+        self.assert_bad("tests/netlab/switch/a.cc", '#include "swarm/base/b.h"')
+        self.assert_bad("tests/netlab/switch/a.cc", '#include "tests/support/b.h"')
 
     def test_layers_may_include_what_the_table_says(self):
         self.assert_good("swarm/engine/a.h", '#include "swarm/wire/b.h"')
@@ -43,6 +45,7 @@ class Includes(unittest.TestCase):
         self.assert_good("cache/a.cc", '#include "swarm/base/b.h"')
         self.assert_good("mount/a.cc", '#include "swarm/net/b.h"')
         self.assert_good("tests/sim/a.cc", '#include "swarm/engine/b.h"')
+        self.assert_good("tests/netlab/a.cc", '#include "tests/netlab/switch/b.h"')
 
     def test_a_file_is_named_from_the_top_of_the_tree(self):
         self.assert_bad("fs/a.cc", '#include "tree.h"')
@@ -59,6 +62,8 @@ class Includes(unittest.TestCase):
         self.assert_bad("swarm/wire/a.cc", "#include <openssl/evp.h>")
         self.assert_bad("swarm/engine/a.cc", "#include <sys/socket.h>")
         self.assert_bad("swarm/engine/a.cc", "#include <mutex>")
+        self.assert_bad("swarm/net/a.cc", "#include <linux/if_tun.h>")
+        self.assert_good("tests/netlab/switch/a.cc", "#include <linux/if_tun.h>")
         self.assert_good("swarm/net/a.cc", "#include <boost/asio/ip/tcp.hpp>")
         self.assert_bad("mount/a.cc", "#include <boost/asio/ip/tcp.hpp>")
         self.assert_bad("swarm/engine/a.cc", "#include <boost/asio/io_context.hpp>")

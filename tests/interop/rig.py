@@ -1,7 +1,8 @@
 """A small network of namespaces on one machine, and the processes that run in it.
 
-Net is one switch (a bridge in a namespace of its own); every Host is a namespace with one link to
-it, an IPv4 and an IPv6 address. Nothing of it touches the machine's own network.
+Every host is a namespace with one link to the others, eth0, an IPv4 and an IPv6 address. In a Net
+a bridge joins them; tests/netlab joins them by a switch with rates, delays and losses: what both
+have alike is in BaseNet and BaseHost. Nothing of it touches the machine's own network.
 
 The rule it keeps: everything made here ends with the Net, whatever happened. Names carry the pid
 of the run, so what a killed run left behind is found and cleared by the next one, and two runs at
@@ -89,15 +90,18 @@ def wait_for(what, predicate, timeout, procs=(), step=0.05):
 
 
 class Proc:
-    """A process in a Host, its output in a log file. Dies with this Python process."""
+    """A process, its output in a log file. Dies with the Python thread that made it.
 
-    def __init__(self, host, name, argv, env=None, cwd=None):
-        self.name = f"{host.name}:{name}"
-        self.log = host.net.dir / f"{host.name}-{name}-{len(host.procs)}.log"
+    `prefix` is the beginning of the command line that brings it where it belongs: host.prefix().
+    """
+
+    def __init__(self, name, log, argv, prefix=(), env=None, cwd=None):
+        self.name = name
+        self.log = pathlib.Path(log)
         self.argv = [str(a) for a in argv]
         with open(self.log, "wb") as out:
             self.popen = subprocess.Popen(
-                host.prefix() + self.argv, stdin=subprocess.DEVNULL, stdout=out,
+                [*prefix, *self.argv], stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT, cwd=cwd, start_new_session=True,
                 env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
                 preexec_fn=_die_with_parent)
@@ -145,8 +149,12 @@ def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Host:
-    """One machine on the Net: a namespace with eth0, `ip4` and `ip6`."""
+class BaseHost:
+    """One machine on a network: a namespace with eth0, `ip4` and `ip6`.
+
+    A kind of network says in plug() how eth0 comes into the namespace, and in cut() how it is
+    pulled.
+    """
 
     def __init__(self, net, name, number):
         self.net, self.name, self.number = net, name, number
@@ -154,18 +162,31 @@ class Host:
         self.ip4 = f"10.77.{number // 250}.{number % 250 + 1}"
         self.ip6 = f"fd77::{number + 1:x}"
         self.procs = []
-        link = f"v{number}"
         _run(["ip", "netns", "add", self.ns])
-        _batch(net.ns, f"link add {link} type veth peer name eth0 netns {self.ns}",
-               f"link set {link} master br0 up")
-        _batch(self.ns, "link set lo up", f"addr add {self.ip4}/16 dev eth0",
-               f"addr add {self.ip6}/64 dev eth0 nodad", "link set eth0 up")
+        try:
+            self.plug()
+            batch(self.ns, "link set lo up", f"addr add {self.ip4}/16 dev eth0",
+                  f"addr add {self.ip6}/64 dev eth0 nodad", "link set eth0 up")
+        except BaseException:
+            _delete_namespace(self.ns)
+            raise
+
+    def plug(self):
+        """Makes eth0 in the namespace, and the other end of its cable."""
+        raise NotImplementedError
+
+    def cut(self):
+        """Pulls the cable."""
+        raise NotImplementedError
 
     def prefix(self):
+        """The beginning of a command line that runs on this host."""
         return ["nsenter", f"--net=/run/netns/{self.ns}"]
 
     def start(self, name, argv, **kwargs):
-        proc = Proc(self, name, argv, **kwargs)
+        """Starts a command on this host: a Proc, which ends with the network."""
+        log = self.net.dir / f"{self.name}-{name}-{len(self.procs)}.log"
+        proc = Proc(f"{self.name}:{name}", log, argv, self.prefix(), **kwargs)
         self.procs.append(proc)
         return proc
 
@@ -208,6 +229,20 @@ class Host:
         out = self.run(["ss", "-Htn", "state", "established"]).stdout.splitlines()
         return [l for l in out if other is None or other.ip4 in l or other.ip6 in l]
 
+    def sent(self):
+        """Bytes that left this host, headers included."""
+        out = _run(["ip", "-n", self.ns, "-j", "-s", "link", "show", "eth0"])
+        return json.loads(out)[0]["stats64"]["tx"]["bytes"]
+
+
+class Host(BaseHost):
+    """One machine on a Net."""
+
+    def plug(self):
+        link = f"v{self.number}"
+        batch(self.net.ns, f"link add {link} type veth peer name eth0 netns {self.ns}",
+              f"link set {link} master br0 up")
+
     def shape(self, bits_per_second):
         """Limits what this host sends. The queue is short (about 100 ms, at least 64 KiB)."""
         queue = max(65536, bits_per_second // 80)
@@ -217,25 +252,24 @@ class Host:
                   f"burst 32k cburst 32k".split())
         _run(tc + f"qdisc replace dev eth0 parent 1:1 handle 2: bfifo limit {queue}".split())
 
-    def sent(self):
-        """Bytes that left this host, headers included."""
-        out = _run(["ip", "-n", self.ns, "-j", "-s", "link", "show", "eth0"])
-        return json.loads(out)[0]["stats64"]["tx"]["bytes"]
-
     def cut(self):
-        """Pulls the cable."""
         _run(["ip", "-n", self.net.ns, "link", "set", f"v{self.number}", "down"])
 
 
-class Net:
-    """A switch with hosts on it, and a directory for their files and logs."""
+class BaseNet:
+    """Hosts that are joined, a namespace for what joins them, and a directory for their files and
+    logs. A context manager; close() ends everything too.
+
+    A kind of network says in set_up() how what joins them is made, and has a method host() that
+    adds one.
+    """
 
     _count = 0
 
     def __init__(self):
         _clean_leftovers_once()
-        Net._count += 1
-        self.ns = f"{_PREFIX}{os.getpid()}n{Net._count}"
+        BaseNet._count += 1
+        self.ns = f"{_PREFIX}{os.getpid()}n{BaseNet._count}"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"{TMP_PREFIX}{os.getpid()}-"))
         self.dir.chmod(0o755)
         self.hosts = []
@@ -243,20 +277,27 @@ class Net:
         atexit.register(self.close)
         try:
             _run(["ip", "netns", "add", self.ns])
-            # No querier here: with multicast snooping on, IPv6 neighbour discovery can be lost.
-            _batch(self.ns, "link add br0 type bridge forward_delay 0 mcast_snooping 0",
-                   "link set br0 up")
+            self.set_up()
         except BaseException:
             self.close()
             raise
 
-    def host(self, name):
-        made = Host(self, name, len(self.hosts) + 1)
-        self.hosts.append(made)
-        return made
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def set_up(self):
+        """Makes what joins the hosts."""
+        raise NotImplementedError
+
+    def procs(self):
+        """Every process started here, of all hosts."""
+        return [p for h in self.hosts for p in h.procs]
 
     def logs(self):
-        return "\n".join(p.tail() for h in self.hosts for p in h.procs)
+        return "\n".join(p.tail() for p in self.procs())
 
     def close(self):
         """Ends every process, mount and namespace. Safe to call twice."""
@@ -266,21 +307,34 @@ class Net:
         atexit.unregister(self.close)
         # Mounts first: a reader stuck in one cannot be killed before.
         _detach_mounts_below(self.dir)
-        for host in self.hosts:
-            for proc in host.procs:
-                proc.kill()
+        for proc in self.procs():
+            proc.kill()
         for ns in [h.ns for h in self.hosts] + [self.ns]:
             _delete_namespace(ns)
-        for host in self.hosts:
-            for proc in host.procs:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    proc.popen.wait(5)
+        for proc in self.procs():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                proc.popen.wait(5)
         _detach_mounts_below(self.dir)
         if not os.environ.get("INTEROP_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def _batch(ns, *lines):
+class Net(BaseNet):
+    """Hosts on a bridge in a namespace of its own, as fast as the machine."""
+
+    def set_up(self):
+        # No querier here: with multicast snooping on, IPv6 neighbour discovery can be lost.
+        batch(self.ns, "link add br0 type bridge forward_delay 0 mcast_snooping 0",
+              "link set br0 up")
+
+    def host(self, name):
+        made = Host(self, name, len(self.hosts) + 1)
+        self.hosts.append(made)
+        return made
+
+
+def batch(ns, *lines):
+    """Runs lines of ip(8) in a namespace."""
     _run(["ip", "-n", ns, "-batch", "-"], input="\n".join(lines) + "\n")
 
 
@@ -353,9 +407,10 @@ def _running(pid):
 
 
 class NetCase(unittest.TestCase):
-    """A test with a Net of its own, a time limit, and the logs shown when it fails."""
+    """A test with a network of its own, a time limit, and the logs shown when it fails."""
 
     limit = 120
+    make_net = Net
 
     @classmethod
     def setUpClass(cls):
@@ -369,7 +424,7 @@ class NetCase(unittest.TestCase):
         signal.signal(signal.SIGALRM, expire)
         signal.alarm(self.limit)
         self.addCleanup(signal.alarm, 0)
-        self.net = Net()
+        self.net = self.make_net()
         self.addCleanup(self.net.close)
 
     def run(self, result=None):
