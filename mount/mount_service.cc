@@ -41,6 +41,8 @@ Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& op
 
   std::unique_ptr<MountService> service(new MountService(options, std::move(logger)));
   if (auto opened = service->open_torrents(); !opened) return opened.error();
+  // The way to the first byte is longer than that to the mount: it begins before.
+  service->loop_ = std::jthread([node = service->node_.get()] { node->run(); });
   FuseOptions fuse;
   fuse.allow_other = options.allow_other;
   auto mounted = FuseSession::mount(options.mountpoint, service->tree_, fuse);
@@ -48,7 +50,6 @@ Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& op
   service->fuse_ = std::move(*mounted);
   if (auto opened = service->open_control(); !opened)
     service->logger_->warn("no control socket: {}", opened.error().message);
-  service->loop_ = std::jthread([node = service->node_.get()] { node->run(); });
   service->fuse_->start();
   return service;
 }
