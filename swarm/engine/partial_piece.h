@@ -40,6 +40,12 @@ struct PartialPiece {
   /// The piece failed its hash before: it must come from `sole` alone, so that it convicts.
   bool on_probation = false;
 
+  /// Whether a block of [first, end) was asked of nobody.
+  bool any_free(std::uint32_t first, std::uint32_t end) const {
+    for (std::uint32_t b = first; b < std::min<std::size_t>(end, slots.size()); ++b)
+      if (slots[b].state == BlockSlot::State::free) return true;
+    return false;
+  }
   bool complete() const { return here == slots.size(); }
   bool asked_of(std::uint32_t block, PeerId peer) const {
     const auto& asked = slots[block].asked;

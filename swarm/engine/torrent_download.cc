@@ -129,12 +129,15 @@ std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, TimePoint) {
         last = span.piece;
         continue;
       }
-      if (!worth_asking(peer, span.piece)) continue;
       // The range itself first; the rest of the piece as well, unless the range alone can be
       // verified: then the rest would only stand in the way of the next read.
       const std::uint32_t first = span.begin / kBlockSize;
       const std::uint32_t end = (span.begin + span.length - 1) / kBlockSize + 1;
-      if (auto block = free_block(span.piece, peer, first, end)) return block;
+      const bool of_range = p == nullptr || p->any_free(first, end);
+      if (!of_range && verifies_alone(span)) continue;
+      if (!worth_asking(peer, span.piece)) continue;  // last, since it looks at every peer
+      if (of_range)
+        if (auto block = free_block(span.piece, peer, first, end)) return block;
       if (verifies_alone(span)) continue;
       if (auto block = free_block(span.piece, peer, 0, layout_.block_count(span.piece)))
         return block;
