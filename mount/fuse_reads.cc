@@ -56,6 +56,7 @@ struct FuseReads::Ticket : std::enable_shared_from_this<FuseReads::Ticket> {
   FuseReads* owner = nullptr;
   Request request;
   TimePoint started;
+  TimePoint since;   ///< when its reader began to wait, which may be earlier: see publish()
   std::mutex mutex;  ///< guards what follows; innermost, nothing is called under it
   State state = State::starting;
   ReadId id;
@@ -64,6 +65,15 @@ struct FuseReads::Ticket : std::enable_shared_from_this<FuseReads::Ticket> {
   bool waits() {
     const std::lock_guard lock(mutex);
     return state == State::starting || state == State::parked;
+  }
+
+  bool given_back() {
+    const std::lock_guard lock(mutex);
+    return state == State::expired;
+  }
+  bool covers(const Request& other) const {
+    return request.file->ino() == other.file->ino() && request.offset <= other.offset &&
+           other.offset < request.offset + request.length;
   }
 
   std::optional<Answer> take_result_or(State next) {
@@ -89,7 +99,7 @@ void FuseReads::start(fuse_session* session) {
 void FuseReads::read(Request request) {
   auto ticket = std::make_shared<Ticket>();
   ticket->owner = this;
-  ticket->started = now();
+  ticket->started = ticket->since = now();
   ticket->request = std::move(request);
   const Request& r = ticket->request;
   if (stopping_ || !r.file->source()) {
@@ -170,7 +180,7 @@ void FuseReads::answer(Ticket& ticket, Answer result) {
   const Request& r = ticket.request;
   const Result<Content>& content = result.content;
   const TimePoint time = now();
-  const Duration waited = time - ticket.started;
+  const Duration waited = time - ticket.since;
   const bool whole = content && size_of(*content) == r.length;
   const ErrorKind kind = content ? ErrorKind::io : content.error().kind;
   const int error = whole                                       ? 0
@@ -195,6 +205,11 @@ void FuseReads::answer(Ticket& ticket, Answer result) {
 bool FuseReads::publish(const TicketPtr& ticket) {
   const std::lock_guard lock(mutex_);
   if (tickets_.empty()) wake_.notify_one();
+  // Asked again after it was given back (see expire()), it is still the same wait.
+  if (any_expired_)
+    for (const auto& other : tickets_)
+      if (other->given_back() && other->covers(ticket->request))
+        ticket->since = std::min(ticket->since, other->started);
   tickets_.insert(ticket);
   return stopping_;
 }
@@ -269,7 +284,7 @@ std::vector<WaitingRead> FuseReads::waits() const {
       const std::lock_guard state(ticket->mutex);
       if (ticket->state == Ticket::State::starting || ticket->state == Ticket::State::parked)
         waits.push_back({r.file->source().get(), ticket->id, r.file->ino(), r.offset, r.length,
-                         r.tid, ticket->started});
+                         r.tid, ticket->since});
     }
   }
   std::sort(waits.begin(), waits.end(), [](const auto& a, const auto& b) {

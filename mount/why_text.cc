@@ -60,9 +60,12 @@ std::string piece_lines(const json& piece) {
   std::string text = "    piece " + count_of(piece, "piece") + ": " +
                      count_of(piece, "blocks_here") + " of " + count_of(piece, "blocks_needed") +
                      " blocks here, " + count_of(piece, "blocks_asked") + " asked for, " +
-                     count_of(piece, "blocks_not_asked") + " not; " + count_of(piece, "have_it") +
-                     " peers have it, " + count_of(piece, "choke_us") + " of them choke us" +
-                     (is_true(piece, "leaf_hashes") ? "; leaf hashes known" : "") + "\n";
+                     count_of(piece, "blocks_not_asked") +
+                     " not; peers that have it: " + count_of(piece, "have_it") +
+                     ", choking us: " + count_of(piece, "choke_us") +
+                     (is_true(piece, "leaf_hashes") ? "; leaf hashes known" : "");
+  const std::string hashes_from = text_of(piece, "hashes_asked_of");
+  text += (hashes_from.empty() ? "" : "; hashes asked of " + hashes_from) + "\n";
   const auto blocks = objects_of(piece, "blocks");
   bool asked = false;
   for (const json& block : blocks) {

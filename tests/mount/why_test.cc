@@ -132,8 +132,7 @@ TEST(Why, ShowsAWaitingReadToAPerson) {
       "  t/a, 4 KiB at 131072: cat (pid 10, thread 11) has waited 3.2 s, gives up in 56 s\n"
       "    10.0.0.2:6881 (evil?[31m) was asked for piece 2 3.2 s ago and has sent nothing for "
       "3.2 s\n"
-      "    piece 2: 0 of 1 blocks here, 1 asked for, 0 not; 1 peers have it, 1 of them choke "
-      "us\n"
+      "    piece 2: 0 of 1 blocks here, 1 asked for, 0 not; peers that have it: 1, choking us: 1\n"
       "      block at 0: asked 3.2 s ago of 10.0.0.2:6881 (evil?[31m), RTT 50 ms, 1 MiB/s, "
       "expected within 66 ms behind 0 B; silent for 3.2 s\n"
       "  and 2 more\n");
