@@ -91,6 +91,18 @@ std::optional<Attributes> Tree::attributes(Ino ino) const {
   return a;
 }
 
+std::optional<std::string> Tree::path(Ino ino) const {
+  if (ino == kRootIno) return std::string();
+  const auto place = find(ino);
+  if (!place) return std::nullopt;
+  std::string path = place->part->node(place->index).name;
+  for (std::uint32_t i = place->index; i != 0;) {
+    i = place->part->node(i).parent;
+    path = place->part->node(i).name + "/" + path;
+  }
+  return path;
+}
+
 std::optional<std::string> Tree::link_target(Ino ino) const {
   const auto place = find(ino);
   if (!place || place->part->node(place->index).kind != NodeKind::symlink) return std::nullopt;

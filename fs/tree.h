@@ -90,6 +90,8 @@ class Tree {
 
   std::optional<Ino> lookup(Ino folder, std::string_view name) const;
   std::optional<Attributes> attributes(Ino ino) const;
+  /// Below the root, with slashes between the names; empty for the root itself.
+  std::optional<std::string> path(Ino ino) const;
   /// The text of a symlink; nothing for anything else.
   std::optional<std::string> link_target(Ino ino) const;
   /// Nothing unless `ino` is a file.

@@ -34,6 +34,7 @@ void add_seed(CLI::App& app, Context& context);
 void add_get(CLI::App& app, Context& context);
 void add_mount(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
+void add_why(CLI::App& app, Context& context);
 void add_unmount(CLI::App& app, Context& context);
 
 }  // namespace swarmfs::mount

@@ -87,12 +87,15 @@ std::string control_reply(std::string_view request, const ControlHandlers& handl
     return refusal("the request is not of version " + std::to_string(kControlVersion));
   const auto command = asked.find("command");
   if (command == asked.end() || !command->is_string()) return refusal("the request has no command");
-  if (*command == "status") {
-    try {
-      return dumped({{"version", kControlVersion}, {"ok", true}, {"status", handlers.status()}});
-    } catch (const std::exception& e) {
-      return refusal(e.what());
-    }
+  const auto answer = [](const char* name, const json& value) {
+    return dumped({{"version", kControlVersion}, {"ok", true}, {name, value}});
+  };
+  try {
+    if (*command == "status") return answer("status", handlers.status());
+    if (*command == "why" && handlers.why)
+      return answer("why", handlers.why(asked.value("path", "")));
+  } catch (const std::exception& e) {
+    return refusal(e.what());
   }
   if (*command == "unmount") {
     unmount = true;
@@ -164,11 +167,12 @@ ControlServer::~ControlServer() {
 }
 
 Result<std::string> control_request(const std::string& path, std::string_view command,
-                                    Duration timeout) {
+                                    Duration timeout, std::string_view about) {
   const auto fd = connected(path);
   if (!fd) return fd.error();
   const TimePoint deadline = std::chrono::steady_clock::now() + timeout;
-  const json request = {{"version", kControlVersion}, {"command", command}};
+  json request = {{"version", kControlVersion}, {"command", command}};
+  if (!about.empty()) request["path"] = about;
   const auto sent = send_all(fd->get(), dumped(request) + "\n", deadline);
   if (!sent) return sent.error();
   const auto line = receive_line(fd->get(), kMaxControlReply, deadline);

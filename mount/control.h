@@ -2,8 +2,9 @@
 // owner only.
 //
 // One line of JSON each way and the connection is over. {"version":1,"command":"status"} gets
-// {"version":1,"ok":true,"status":{...}}, "unmount" gets {"version":1,"ok":true} and the mount
-// ends; anything else gets {"version":1,"ok":false,"error":"..."}.
+// {"version":1,"ok":true,"status":{...}}, "why" with an optional "path" below the mount point gets
+// {"version":1,"ok":true,"why":{...}}, "unmount" gets {"version":1,"ok":true} and the mount ends;
+// anything else gets {"version":1,"ok":false,"error":"..."}.
 #pragma once
 
 #include <functional>
@@ -34,6 +35,9 @@ struct ControlHandlers {
   std::function<nlohmann::json()> status;
   /// Asks the mount to end; returns at once.
   std::function<void()> unmount;
+  /// What the reads of files on or below a path wait for, as mount/why_text.h reads it; the empty
+  /// path is the whole mount. As for status, but may take half a second.
+  std::function<nlohmann::json(const std::string& path)> why;
 };
 
 /// The reply line to a request line, both without the newline. `unmount` is set if the caller has
@@ -57,10 +61,11 @@ class ControlServer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Sends a command and returns the reply, a JSON object with "ok":true. not_found if nothing
-/// listens there, timed_out, protocol, or `busy` with the server's words if it refused.
+/// Sends a command, with a "path" unless `about` is empty, and returns the reply, a JSON object
+/// with "ok":true. not_found if nothing listens there, timed_out, protocol, or `busy` with the
+/// server's words if it refused.
 Result<std::string> control_request(const std::string& path, std::string_view command,
-                                    Duration timeout);
+                                    Duration timeout, std::string_view about = {});
 /// Paths of all sockets in the folder, sorted.
 std::vector<std::string> control_sockets(const std::string& folder);
 

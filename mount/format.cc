@@ -52,6 +52,13 @@ std::string human_duration(double seconds) {
   return print("%ld d %02ld h", s / 86400, s / 3600 % 24);
 }
 
+std::string human_wait(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0) return "?";
+  if (seconds < 0.9995) return print("%.0f ms", seconds * 1000);
+  if (seconds < 9.95) return print("%.1f s", seconds);
+  return human_duration(seconds);
+}
+
 std::optional<std::uint64_t> parse_size(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

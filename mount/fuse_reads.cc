@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <exception>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "mount/errno_table.h"
@@ -55,17 +56,27 @@ struct FuseReads::Ticket : std::enable_shared_from_this<FuseReads::Ticket> {
   FuseReads* owner = nullptr;
   Request request;
   TimePoint started;
+  TimePoint since;   ///< when its reader began to wait, which may be earlier: see publish()
   std::mutex mutex;  ///< guards what follows; innermost, nothing is called under it
   State state = State::starting;
   ReadId id;
-  std::optional<Result<Content>> result;
+  std::optional<Answer> result;
 
   bool waits() {
     const std::lock_guard lock(mutex);
     return state == State::starting || state == State::parked;
   }
 
-  std::optional<Result<Content>> take_result_or(State next) {
+  bool given_back() {
+    const std::lock_guard lock(mutex);
+    return state == State::expired;
+  }
+  bool covers(const Request& other) const {
+    return request.file->ino() == other.file->ino() && request.offset <= other.offset &&
+           other.offset < request.offset + request.length;
+  }
+
+  std::optional<Answer> take_result_or(State next) {
     const std::lock_guard lock(mutex);
     state = result ? State::answered : next;
     return std::exchange(result, std::nullopt);
@@ -88,7 +99,7 @@ void FuseReads::start(fuse_session* session) {
 void FuseReads::read(Request request) {
   auto ticket = std::make_shared<Ticket>();
   ticket->owner = this;
-  ticket->started = now();
+  ticket->started = ticket->since = now();
   ticket->request = std::move(request);
   const Request& r = ticket->request;
   if (stopping_ || !r.file->source()) {
@@ -103,12 +114,14 @@ void FuseReads::read(Request request) {
   try {
     id = r.file->source()->read(
         {r.file->index(), r.offset, r.length, noted.handle},
-        [ticket](Result<Content> result) { ticket->owner->on_done(ticket, std::move(result)); });
+        [ticket](Result<Content> content, ReadStory story) {
+          ticket->owner->on_done(ticket, {std::move(content), std::move(story)});
+        });
   } catch (const std::exception& e) {
-    on_done(ticket, fail(ErrorKind::io, e.what()));
+    on_done(ticket, {fail(ErrorKind::io, e.what()), {}});
   }
   if (auto result = ticket->take_result_or(Ticket::State::starting)) {
-    answer(*ticket, *result);
+    answer(*ticket, std::move(*result));
     return;
   }
   {
@@ -120,7 +133,7 @@ void FuseReads::read(Request request) {
   // nobody else answers and so frees the request under libfuse's feet.
   fuse_req_interrupt_func(r.req, &FuseReads::on_interrupt, ticket.get());
   if (auto result = ticket->take_result_or(Ticket::State::parked)) {
-    finish(ticket, *result);
+    finish(ticket, std::move(*result));
   } else if (stopping || thread_is_gone(r.tid)) {  // flush() may have come before publish()
     r.file->source()->cancel(id);
   }
@@ -135,7 +148,7 @@ void FuseReads::on_interrupt(fuse_req*, void* data) {
   self.wake_.notify_one();
 }
 
-void FuseReads::on_done(const TicketPtr& ticket, Result<Content> result) {
+void FuseReads::on_done(const TicketPtr& ticket, Answer result) {
   Ticket::State was;
   {
     const std::lock_guard lock(ticket->mutex);
@@ -147,39 +160,56 @@ void FuseReads::on_done(const TicketPtr& ticket, Result<Content> result) {
     ticket->state = Ticket::State::answered;
   }
   if (was == Ticket::State::parked) {
-    finish(ticket, result);
+    finish(ticket, std::move(result));
   } else if (was == Ticket::State::expired) {
     const Request& r = ticket->request;
-    if (result && size_of(*result) == r.length)
-      pusher_.push(r.file->ino(), r.offset, std::move(*result));
+    if (result.content && size_of(*result.content) == r.length)
+      pusher_.push(r.file->ino(), r.offset, std::move(*result.content));
     remove(ticket);
   }
 }
 
-void FuseReads::finish(const TicketPtr& ticket, const Result<Content>& result) {
+void FuseReads::finish(const TicketPtr& ticket, Answer result) {
   // Waits for a callback that runs just now. libfuse itself would call one while it is taken away.
   fuse_req_interrupt_func(ticket->request.req, nullptr, nullptr);
-  answer(*ticket, result);
+  answer(*ticket, std::move(result));
   remove(ticket);
 }
 
-void FuseReads::answer(Ticket& ticket, const Result<Content>& result) {
+void FuseReads::answer(Ticket& ticket, Answer result) {
   const Request& r = ticket.request;
-  counters_.answered(now() - ticket.started);
-  if (result && size_of(*result) == r.length) {
-    if (any_expired_) forget_expired(r.file->ino(), r.offset, r.offset + r.length);
-    counters_.delivered(r.length);
-    reply_content(r.req, *result);
+  const Result<Content>& content = result.content;
+  const TimePoint time = now();
+  const Duration waited = time - ticket.since;
+  const bool whole = content && size_of(*content) == r.length;
+  const ErrorKind kind = content ? ErrorKind::io : content.error().kind;
+  const int error = whole                                       ? 0
+                    : kind == ErrorKind::cancelled && stopping_ ? ENOTCONN
+                                                                : errno_for(kind);
+  const ReadSource source = result.story.source;
+  // All of it before the answer: whoever has that may ask for the figures next.
+  if (waited >= WaitRing::kNoted)
+    ring_.note(
+        {r.file->ino(), r.offset, r.length, r.tid, time, waited, error, std::move(result.story)});
+  if (!whole) {
+    counters_.failed();
+    fuse_reply_err(r.req, error);
     return;
   }
-  counters_.failed();
-  const ErrorKind kind = result ? ErrorKind::io : result.error().kind;
-  fuse_reply_err(r.req, kind == ErrorKind::cancelled && stopping_ ? ENOTCONN : errno_for(kind));
+  if (any_expired_) forget_expired(r.file->ino(), r.offset, r.offset + r.length);
+  counters_.delivered(r.length, source, waited);
+  if (const auto since_first = r.file->first_answer(time)) counters_.first_byte(*since_first);
+  reply_content(r.req, *content);
 }
 
 bool FuseReads::publish(const TicketPtr& ticket) {
   const std::lock_guard lock(mutex_);
   if (tickets_.empty()) wake_.notify_one();
+  // Asked again after it was given back (see expire()), it is still the same wait.
+  if (any_expired_)
+    for (const auto& other : tickets_)
+      if (other->given_back() && other->covers(ticket->request))
+        ticket->since = std::min(ticket->since, other->started);
   tickets_.insert(ticket);
   return stopping_;
 }
@@ -243,6 +273,24 @@ std::uint64_t FuseReads::waiting(const ContentSource* source) const {
       std::count_if(tickets_.begin(), tickets_.end(), [&](const auto& ticket) {
         return ticket->request.file->source().get() == source && ticket->waits();
       }));
+}
+
+std::vector<WaitingRead> FuseReads::waits() const {
+  std::vector<WaitingRead> waits;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& ticket : tickets_) {
+      const Request& r = ticket->request;
+      const std::lock_guard state(ticket->mutex);
+      if (ticket->state == Ticket::State::starting || ticket->state == Ticket::State::parked)
+        waits.push_back({r.file->source().get(), ticket->id, r.file->ino(), r.offset, r.length,
+                         r.tid, ticket->since});
+    }
+  }
+  std::sort(waits.begin(), waits.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.since, a.ino, a.offset) < std::tie(b.since, b.ino, b.offset);
+  });
+  return waits;
 }
 
 void FuseReads::run_janitor() {

@@ -22,6 +22,7 @@
 #include "mount/open_file.h"
 #include "mount/page_pusher.h"
 #include "mount/page_ranges.h"
+#include "mount/wait_ring.h"
 
 struct fuse_req;
 struct fuse_session;
@@ -60,15 +61,22 @@ class FuseReads {
 
   FuseStats stats() const;
   std::uint64_t waiting(const ContentSource* source) const;
+  /// The reads that wait now, the one that waits longest first.
+  std::vector<WaitingRead> waits() const;
+  std::vector<PastWait> recent_waits() const { return ring_.recent(); }
 
  private:
   struct Ticket;
   using TicketPtr = std::shared_ptr<Ticket>;
 
   static void on_interrupt(fuse_req* req, void* data);
-  void on_done(const TicketPtr& ticket, Result<Content> result);
-  void finish(const TicketPtr& ticket, const Result<Content>& result);
-  void answer(Ticket& ticket, const Result<Content>& result);
+  struct Answer {
+    Result<Content> content;
+    ReadStory story;
+  };
+  void on_done(const TicketPtr& ticket, Answer result);
+  void finish(const TicketPtr& ticket, Answer result);
+  void answer(Ticket& ticket, Answer result);
   bool publish(const TicketPtr& ticket);
   void remove(const TicketPtr& ticket);
   void watch(const std::shared_ptr<OpenFile>& file, TimePoint deadline);
@@ -81,6 +89,7 @@ class FuseReads {
 
   const Duration expire_after_;
   FuseCounters counters_;
+  WaitRing ring_;
   PagePusher pusher_;
   std::atomic<bool> stopping_{false};
 

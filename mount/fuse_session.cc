@@ -238,4 +238,10 @@ std::uint64_t FuseSession::waiting(const ContentSource& source) const {
   return impl_->bridge.reads.waiting(&source);
 }
 
+std::vector<WaitingRead> FuseSession::waits() const { return impl_->bridge.reads.waits(); }
+
+std::vector<PastWait> FuseSession::recent_waits() const {
+  return impl_->bridge.reads.recent_waits();
+}
+
 }  // namespace swarmfs::mount

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "fs/tree.h"
 #include "mount/fuse_stats.h"
+#include "mount/wait_ring.h"
 #include "swarm/base/clock.h"
 #include "swarm/base/result.h"
 
@@ -51,6 +53,10 @@ class FuseSession {
   FuseStats stats() const;
   /// Reads of this source's files that wait now.
   std::uint64_t waiting(const ContentSource& source) const;
+  /// The reads that wait now, the one that waits longest first.
+  std::vector<WaitingRead> waits() const;
+  /// Those that waited lately, the newest first.
+  std::vector<PastWait> recent_waits() const;
 
  private:
   struct Impl;

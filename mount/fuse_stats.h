@@ -3,11 +3,11 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
-#include <chrono>
 #include <cstdint>
 
+#include "mount/latency.h"
 #include "swarm/base/clock.h"
+#include "swarm/base/content_source.h"
 
 namespace swarmfs::mount {
 
@@ -19,23 +19,21 @@ struct FuseStats {
   std::uint64_t expired = 0;      ///< given back to the kernel to be asked again
   std::uint64_t waiting = 0;      ///< parked now
   std::uint64_t passed = 0;       ///< files opened for the kernel to read from disk itself
-  /// latency[i]: reads answered within 2^i microseconds but not 2^(i-1).
-  std::array<std::uint64_t, 32> latency{};
+  std::array<Latencies, kReadSources> latency;  ///< of reads with bytes, by ReadSource
+  Latencies first_byte;  ///< from the first read of an open file until one of its reads had bytes
 };
 
 /// Thread-safe.
 class FuseCounters {
  public:
-  void delivered(std::uint64_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+  void delivered(std::uint64_t bytes, ReadSource source, Duration after) {
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    latency_[static_cast<std::size_t>(source)].record(after);
+  }
+  void first_byte(Duration after) { first_byte_.record(after); }
   void failed() { errors_.fetch_add(1, std::memory_order_relaxed); }
   void interrupted() { interrupted_.fetch_add(1, std::memory_order_relaxed); }
   void expired() { expired_.fetch_add(1, std::memory_order_relaxed); }
-  void answered(Duration after) {
-    const auto us = std::chrono::duration_cast<std::chrono::microseconds>(after).count();
-    const auto bucket = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(us)));
-    latency_[bucket < latency_.size() ? bucket : latency_.size() - 1].fetch_add(
-        1, std::memory_order_relaxed);
-  }
 
   FuseStats snapshot() const {
     FuseStats s;
@@ -43,9 +41,11 @@ class FuseCounters {
     s.errors = errors_.load(std::memory_order_relaxed);
     s.interrupted = interrupted_.load(std::memory_order_relaxed);
     s.expired = expired_.load(std::memory_order_relaxed);
+    s.first_byte = first_byte_.snapshot();
+    s.reads = s.errors;
     for (std::size_t i = 0; i < latency_.size(); ++i) {
-      s.latency[i] = latency_[i].load(std::memory_order_relaxed);
-      s.reads += s.latency[i];
+      s.latency[i] = latency_[i].snapshot();
+      s.reads += s.latency[i].count();
     }
     return s;
   }
@@ -55,7 +55,8 @@ class FuseCounters {
   std::atomic<std::uint64_t> errors_{0};
   std::atomic<std::uint64_t> interrupted_{0};
   std::atomic<std::uint64_t> expired_{0};
-  std::array<std::atomic<std::uint64_t>, 32> latency_{};
+  std::array<LatencyHistogram, kReadSources> latency_;
+  LatencyHistogram first_byte_;
 };
 
 }  // namespace swarmfs::mount

@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
       "5 data does not match, 6 network or no peers, 7 in use.");
   add_mount(app, context);
   add_status(app, context);
+  add_why(app, context);
   add_unmount(app, context);
   add_get(app, context);
   add_seed(app, context);

@@ -28,6 +28,22 @@ static std::string_view format_name(metainfo::Format format) {
   return "";
 }
 
+/// Buckets by powers of two of a microsecond (mount/latency.h), and what follows from them.
+static nlohmann::json latencies_json(const Latencies& l) {
+  return {{"count", l.count()},         {"buckets", l.buckets},        {"p50_us", l.within_us(0.5)},
+          {"p90_us", l.within_us(0.9)}, {"p99_us", l.within_us(0.99)}, {"max_us", l.within_us(1)}};
+}
+
+static nlohmann::json latency_json(const FuseStats& fuse) {
+  const auto of = [&](ReadSource source) {
+    return latencies_json(fuse.latency[static_cast<std::size_t>(source)]);
+  };
+  return {{"first_byte", latencies_json(fuse.first_byte)},
+          {"memory", of(ReadSource::memory)},
+          {"disk", of(ReadSource::disk)},
+          {"peer", of(ReadSource::peer)}};
+}
+
 MountService::MountService(const MountOptions& options, std::shared_ptr<spdlog::logger> logger)
     : options_(options), logger_(std::move(logger)), tree_(std::time(nullptr)) {}
 
@@ -122,6 +138,7 @@ Result<> MountService::open_control() {
   ControlHandlers handlers;
   handlers.status = [this] { return status(); };
   handlers.unmount = [this] { fuse_->stop(); };
+  handlers.why = [this](const std::string& path) { return why(path); };
   auto server =
       ControlServer::listen(control_path(*folder, options_.mountpoint), std::move(handlers));
   if (!server) return server.error();
@@ -141,6 +158,7 @@ nlohmann::json MountService::status() {
           {"read_bytes", fuse.bytes},
           {"read_errors", fuse.errors},
           {"passthrough_opens", fuse.passed},
+          {"latency", latency_json(fuse)},
           {"torrents", std::move(torrents)}};
 }
 

@@ -45,6 +45,7 @@ class MountService {
   Result<> open_control();
   nlohmann::json status();
   nlohmann::json torrent_status(const std::shared_ptr<TorrentContent>& content);
+  nlohmann::json why(const std::string& path);
 
   const MountOptions options_;
   std::shared_ptr<spdlog::logger> logger_;

@@ -90,6 +90,12 @@ std::optional<MountEntry> mount_on(const std::string& canonical_path) {
   return found;
 }
 
+std::string mount_holding(const std::string& canonical_path) {
+  std::filesystem::path path = canonical_path;
+  while (path.has_relative_path() && !mount_on(path.string())) path = path.parent_path();
+  return path.string();
+}
+
 Result<std::string> canonical_mountpoint(const std::string& path) {
   namespace stdfs = std::filesystem;
   std::error_code error;

@@ -20,6 +20,9 @@ struct MountEntry {
 /// The topmost mount on exactly this canonical path.
 std::optional<MountEntry> mount_on(const std::string& canonical_path);
 
+/// The mount point that a canonical path is on or below.
+std::string mount_holding(const std::string& canonical_path);
+
 /// The path as the mount table writes it, for a mount point that may be dead. not_found if its
 /// parent folder is not there.
 Result<std::string> canonical_mountpoint(const std::string& path);

@@ -11,12 +11,18 @@ OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t
 OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader,
                                   TimePoint now) {
   const std::lock_guard lock(mutex_);
+  if (first_read_ == TimePoint{}) first_read_ = now;
   const auto outcome = window_.on_read(offset, length, reader, now);
   tell(outcome.changes);
   Noted noted{handle_of(outcome.stream), std::nullopt};
   if (!timer_runs_) noted.deadline = window_.deadline();
   if (noted.deadline) timer_runs_ = true;
   return noted;
+}
+
+std::optional<Duration> OpenFile::first_answer(TimePoint now) {
+  if (answered_.load(std::memory_order_relaxed) || answered_.exchange(true)) return std::nullopt;
+  return now - first_read_;
 }
 
 std::optional<TimePoint> OpenFile::on_timer(TimePoint now) {

@@ -35,6 +35,8 @@ class OpenFile {
   };
   /// Notes a read, tells the source the windows that follow from it.
   Noted on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
+  /// For the first answer that brings bytes: the time since the first read. Nothing ever after.
+  std::optional<Duration> first_answer(TimePoint now);
   /// Returns the next deadline.
   std::optional<TimePoint> on_timer(TimePoint now);
   /// Closes every stream at the source: its reads end as cancelled.
@@ -50,6 +52,8 @@ class OpenFile {
   /// Also held over set_window(), which never waits or calls back: windows reach the source in
   /// the order they were decided.
   std::mutex mutex_;
+  TimePoint first_read_{};  ///< written once, under the mutex, before any answer
+  std::atomic<bool> answered_{false};
   bool closed_ = false;
   bool timer_runs_ = false;
   fs::ReadWindow window_;

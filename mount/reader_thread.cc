@@ -49,6 +49,19 @@ bool thread_is_gone(pid_t tid) {
   return (value & kExiting) != 0;
 }
 
+Reader reader_of(pid_t tid) {
+  Reader reader;
+  reader.tid = tid;
+  if (tid <= 0) return reader;
+  reader.comm = proc_text(tid, "comm");
+  if (reader.comm.ends_with('\n')) reader.comm.pop_back();
+  const std::string status = proc_text(tid, "status");
+  static constexpr std::string_view kKey = "\nTgid:";
+  if (const auto at = status.find(kKey); at != std::string::npos)
+    reader.pid = static_cast<pid_t>(std::strtol(status.c_str() + at + kKey.size(), nullptr, 10));
+  return reader;
+}
+
 WaitKind wait_kind(pid_t tid) {
   if (tid <= 0) return WaitKind::unknown;
   const std::string place = proc_text(tid, "wchan");

@@ -3,10 +3,20 @@
 
 #include <sys/types.h>
 
+#include <string>
+
 namespace swarmfs::mount {
 
 /// True if the thread is gone or on its way out: nobody waits for what it asked for.
 bool thread_is_gone(pid_t tid);
+
+/// Whose thread it is.
+struct Reader {
+  pid_t tid = 0;     ///< 0: it cannot be seen from here
+  pid_t pid = 0;     ///< its process; 0: unknown
+  std::string comm;  ///< the thread's name, any bytes; empty: unknown
+};
+Reader reader_of(pid_t tid);
 
 /// How a thread with an unanswered READ stands.
 enum class WaitKind {

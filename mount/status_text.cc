@@ -5,26 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "mount/json_fields.h"
+
 namespace swarmfs::mount {
 
 namespace {
 
 using nlohmann::json;
-
-std::string text_of(const json& object, const char* key) {
-  const auto it = object.find(key);
-  std::string text = it != object.end() && it->is_string() ? it->get<std::string>() : "";
-  for (char& c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
-  }
-  return text;
-}
-
-double number_of(const json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_number() ? it->get<double>() : 0;
-}
 
 std::string amount(double bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -43,14 +30,23 @@ std::string torrent_lines(const json& t) {
   char percent[16];
   std::snprintf(percent, sizeof percent, "%5.1f %%",
                 std::floor(number_of(t, "progress") * 1000) / 10);
-  const auto count = [&](const char* key) {
-    return std::to_string(static_cast<long long>(number_of(t, key)));
-  };
   return "  " + text_of(t, "name") + "\n    " + percent + " (" +
          amount(number_of(t, "bytes_here")) + " of " + amount(number_of(t, "size")) + ")  down " +
          amount(number_of(t, "down_rate")) + "/s  up " + amount(number_of(t, "up_rate")) +
-         "/s  peers " + count("peers") + " (" + count("seeds") + " seeds)  waiting reads " +
-         count("waiting_reads") + "  " + text_of(t, "state") + "\n";
+         "/s  peers " + count_of(t, "peers") + " (" + count_of(t, "seeds") +
+         " seeds)  waiting reads " + count_of(t, "waiting_reads") + "  " + text_of(t, "state") +
+         "\n";
+}
+
+/// Reads that had to be fetched, if there were any.
+std::string latency_line(const json& status) {
+  const auto latency = status.find("latency");
+  if (latency == status.end() || !latency->is_object()) return "";
+  const auto peer = latency->find("peer");
+  if (peer == latency->end() || !peer->is_object() || number_of(*peer, "count") == 0) return "";
+  const auto within = [&](const char* key) { return human_wait(number_of(*peer, key) / 1e6); };
+  return "  " + count_of(*peer, "count") + " reads from peers: half within " + within("p50_us") +
+         ", 99 % within " + within("p99_us") + "\n";
 }
 
 }  // namespace
@@ -58,11 +54,8 @@ std::string torrent_lines(const json& t) {
 std::string status_text(const json& status) {
   if (!status.is_object()) return "";
   std::string text = text_of(status, "mountpoint") + "\n";
-  const auto torrents = status.find("torrents");
-  if (torrents == status.end() || !torrents->is_array()) return text;
-  for (const auto& torrent : *torrents)
-    if (torrent.is_object()) text += torrent_lines(torrent);
-  return text;
+  for (const auto& torrent : objects_of(status, "torrents")) text += torrent_lines(torrent);
+  return text + latency_line(status);
 }
 
 }  // namespace swarmfs::mount

@@ -1,6 +1,9 @@
 #include "mount/torrent_content.h"
 
+#include <chrono>
 #include <utility>
+
+#include "mount/wait_words.h"
 
 namespace swarmfs::mount {
 
@@ -42,8 +45,9 @@ bool TorrentContent::collect_from_memory(const Layout::Span& span, Content& out)
   return true;
 }
 
-std::optional<Content> TorrentContent::collect(const Spans& spans, Disk disk) {
-  Content content;
+std::optional<TorrentContent::Found> TorrentContent::collect(const Spans& spans, Disk disk) {
+  Found found;
+  Content& content = found.content;
   for (const Layout::Span& span : spans) {
     if (collect_from_memory(span, content)) continue;
     if (!store_->has(span.piece)) return std::nullopt;
@@ -53,14 +57,15 @@ std::optional<Content> TorrentContent::collect(const Spans& spans, Disk disk) {
         (disk == Disk::must_not_wait || !store_->read(span.piece, span.begin, bytes)))
       return std::nullopt;
     content.push_back({std::move(buffer), bytes});
+    found.source = ReadSource::disk;
   }
-  return content;
+  return found;
 }
 
 ReadId TorrentContent::read(const ReadRequest& request, ReadDone done) {
   Spans spans = layout_.spans(request.file, request.offset, request.length);
-  if (auto content = collect(spans, Disk::may_wait)) {
-    done(std::move(*content));
+  if (auto found = collect(spans, Disk::may_wait)) {
+    done(std::move(found->content), {found->source, {}});
     return ReadId{};
   }
   return park(request.handle, std::move(spans), std::move(done), 3);
@@ -70,21 +75,24 @@ ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, unsigne
   auto wanted = spans;
   return driver_->park_read(
       handle, std::move(wanted),
-      [self = shared_from_this(), handle, spans = std::move(spans), done = std::move(done),
-       tries](Result<> result) mutable {
-        if (!result) return done(result.error());
-        if (auto content = self->collect(spans, Disk::must_not_wait))
-          return done(std::move(*content));
+      [self = shared_from_this(), handle, spans = std::move(spans), done = std::move(done), tries](
+          Result<> result, const engine::WaitTrace& trace) mutable {
+        // Whatever it is read from in the end, it had to be fetched.
+        ReadStory story{ReadSource::peer, words(trace, std::chrono::steady_clock::now())};
+        if (!result) return done(result.error(), std::move(story));
+        if (auto found = self->collect(spans, Disk::must_not_wait))
+          return done(std::move(found->content), std::move(story));
         // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
         // A piece the disk lost on the way is asked for again.
-        self->driver_->run_on_pool(
-            [self, handle, spans = std::move(spans), done = std::move(done), tries]() mutable {
-              if (auto content = self->collect(spans, Disk::may_wait))
-                return done(std::move(*content));
-              if (tries == 0)
-                return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"));
-              self->park(handle, std::move(spans), std::move(done), tries - 1);
-            });
+        self->driver_->run_on_pool([self, handle, spans = std::move(spans), done = std::move(done),
+                                    tries, story = std::move(story)]() mutable {
+          if (auto found = self->collect(spans, Disk::may_wait))
+            return done(std::move(found->content), std::move(story));
+          if (tries == 0)
+            return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"),
+                        std::move(story));
+          self->park(handle, std::move(spans), std::move(done), tries - 1);
+        });
       });
 }
 

@@ -54,8 +54,12 @@ class TorrentContent final : public ContentSource,
  private:
   using Spans = std::vector<Layout::Span>;
   enum class Disk : std::uint8_t { may_wait, must_not_wait };
+  struct Found {
+    Content content;
+    ReadSource source = ReadSource::memory;
+  };
   /// The bytes of the spans, or nothing if some are not here (or not without waiting).
-  std::optional<Content> collect(const Spans& spans, Disk disk);
+  std::optional<Found> collect(const Spans& spans, Disk disk);
   bool collect_from_memory(const Layout::Span& span, Content& out);
   ReadId park(HandleId handle, Spans spans, ReadDone done, unsigned tries);
 

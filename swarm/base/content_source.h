@@ -1,6 +1,7 @@
 // The port between the filesystem and whatever brings the bytes of one torrent.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,8 +29,18 @@ struct ReadRequest {
   HandleId handle;           ///< who asks: one open file description
 };
 
+/// Where the bytes of an answer came from: the slowest of what it took.
+enum class ReadSource : std::uint8_t { memory, disk, peer };
+inline constexpr std::size_t kReadSources = 3;
+
+/// How an answer came about, for people.
+struct ReadStory {
+  ReadSource source = ReadSource::memory;
+  std::string cause;  ///< what a parked read waited for, in words; empty if it was not parked
+};
+
 /// Called exactly once per read. Errors: timed_out, cancelled, io, no_space, mismatch.
-using ReadDone = std::function<void(Result<Content>)>;
+using ReadDone = std::function<void(Result<Content>, ReadStory)>;
 
 /// Serves reads of one torrent's files. All methods are thread-safe, never wait for the network,
 /// and call back without holding a lock of theirs.

@@ -49,10 +49,12 @@ Bytes& Torrent::to(Peer& peer) {
 void Torrent::flush(TimePoint now) {
   ask_hashes(now);
   // Those that stall come last: what one of them gave back is better asked of another.
-  if (std::exchange(refill_, false))
+  const bool refilled = std::exchange(refill_, false);
+  if (refilled)
     for (const bool snubbed : {false, true})
       for (auto& [id, peer] : peers_)
         if (peer->snubbed == snubbed) fill(*peer, now);
+  if (refilled && !reads_.empty()) trace_waits(now);
   if (std::exchange(slot_freed_, false)) offer_slots(now);
   for (const PeerId id : std::exchange(dirty_, {})) {
     const auto it = peers_.find(id);

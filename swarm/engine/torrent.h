@@ -13,6 +13,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "swarm/base/bitfield.h"
@@ -24,7 +25,9 @@
 #include "swarm/engine/peer_book.h"
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
+#include "swarm/engine/torrent_explain.h"
 #include "swarm/engine/torrent_host.h"
+#include "swarm/engine/wait_trace.h"
 #include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/verify_piece.h"
 #include "swarm/wire/handshake.h"
@@ -121,6 +124,9 @@ class Torrent {
   /// stopped, and reads of what is not here fail with mismatch.
   bool contradicted() const { return contradicted_; }
   TorrentStats stats(TimePoint now) const;
+  /// What these parked reads wait for, in the order given; those that are not parked are left out.
+  /// At most kMaxExplainedReads of them.
+  TorrentView explain(std::span<const ReadId> reads, TimePoint now) const;
   struct Totals {
     std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
   };
@@ -162,6 +168,7 @@ class Torrent {
     std::uint8_t dont_have_id = 0;  ///< its id for lt_donthave (BEP 54); 0: it knows none
     MessageFramer framer;
     wire::ClientId client_id{};
+    std::string client_name;  ///< BEP 10 "v": any bytes, at most 128
     Bitfield bits;
     std::set<PieceIndex> allowed_fast;
     std::deque<PieceIndex> suggested;
@@ -188,6 +195,7 @@ class Torrent {
     HandleId handle;
     std::vector<Layout::Span> spans;
     TimePoint last_progress;
+    WaitTrace trace;
   };
   struct Window {
     PieceIndex first, end;
@@ -297,6 +305,24 @@ class Torrent {
   void answer_reads(PieceIndex piece);
   void note_progress(PieceIndex piece, TimePoint now);
   void forget_read(std::map<ReadId, ParkedRead>::iterator it);
+
+  // torrent_explain.cc: what reads wait for, for people
+  struct Blocker {
+    WaitCause cause = WaitCause::handing_over;
+    std::optional<Endpoint> peer;  ///< whom it is about: asked and overdue
+  };
+  std::pair<std::uint32_t, std::uint32_t> needed_blocks(const Layout::Span& span) const;
+  WaitCause why_not_asked(PieceIndex piece) const;
+  Blocker blocker(const Layout::Span& span, TimePoint now) const;
+  Blocker blocker(const ParkedRead& read, TimePoint now) const;
+  static PeerView view_peer(const Peer& peer);
+  CopyView view_copy(const Peer& peer, const wire::BlockRef& block, TimePoint now) const;
+  PieceView view_piece(const Layout::Span& span, TimePoint now) const;
+  void trace_waits(TimePoint now);
+  template <class Note>
+  void trace_readers(PieceIndex piece, Note note);
+  void trace_asked(const Peer& peer, PieceIndex piece, TimePoint now);
+  void trace_arrival(const Peer& peer, const PartialPiece& partial, TimePoint now);
 
   // torrent_hashes.cc: BEP 52
   void ask_hashes(TimePoint now);

@@ -264,6 +264,7 @@ void Torrent::ask(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   p->ask(block.begin / kBlockSize, peer.id);
   peer.outstanding.push_back({block, now});
   wire::append_block_ref(to(peer), wire::MessageId::request, block);
+  trace_asked(peer, block.piece, now);
   wake_at(now + limits::kBlockTimeout);
 }
 
@@ -307,6 +308,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   std::erase(p->slots[index].asked, peer.id);
   p->receive(index, peer.id, peer.endpoint.address, std::move(data));
   cancel_copies(*p, index);
+  trace_arrival(peer, *p, now);
   if (!check_block(*p, index, now)) return;
   note_progress(block.piece, now);
   if (p->complete()) finish_piece(*p, now);

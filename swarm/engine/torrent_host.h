@@ -12,6 +12,7 @@
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
+#include "swarm/engine/wait_trace.h"
 #include "swarm/wire/peer_message.h"
 
 namespace swarmfs::engine {
@@ -49,6 +50,9 @@ class TorrentHost {
   /// it (metainfo::PieceRoots::save).
   virtual void layer_learnt() = 0;
 
+  /// A parked read has ended, whichever way, and waited for this: before read_ready or read_failed,
+  /// and alone if it was cancelled.
+  virtual void read_ended(ReadId, const WaitTrace&) {}
   /// A parked read can be answered now from what is kept.
   virtual void read_ready(ReadId read) = 0;
   virtual void read_failed(ReadId read, Error error) = 0;

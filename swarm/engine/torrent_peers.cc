@@ -262,6 +262,7 @@ void Torrent::set_bits(Peer& peer, Bitfield bits, TimePoint now) {
   }
   update_interest(peer);
   want_hashes_ = true;
+  trace_waits(now);
 }
 
 void Torrent::on_have(Peer& peer, PieceIndex piece, TimePoint now) {
@@ -317,6 +318,7 @@ void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now
   if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
+  if (theirs->version) peer.client_name = *theirs->version;
   // An accepted peer's listening port makes it someone we can dial later.
   if (!peer.dialled && theirs->port && !peer.booked) {
     const Endpoint listening{peer.endpoint.address, *theirs->port};

@@ -6,7 +6,7 @@
 namespace swarmfs::engine {
 
 void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spans, TimePoint now) {
-  ParkedRead read{handle, std::move(spans), now};
+  ParkedRead read{handle, std::move(spans), now, WaitTrace(now)};
   if (ready(read)) return host_.read_ready(id);
   if (contradicted_) return host_.read_failed(id, contradiction_error());
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
@@ -32,6 +32,7 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
     std::erase(waiting->second, it->first);
     if (waiting->second.empty()) reads_by_piece_.erase(waiting);
   }
+  host_.read_ended(it->first, it->second.trace);
   reads_.erase(it);
 }
 

@@ -186,6 +186,16 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->on_need_peers([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->want_peers();
   });
+  driver->set_tracker_words([weak = std::weak_ptr(trackers)] {
+    std::vector<std::string> lines;
+    if (const auto self = weak.lock())
+      for (const TorrentTrackers::Status& s : self->status())
+        lines.push_back(s.tracker + ": " +
+                        (!s.message.empty() ? s.message
+                         : s.working        ? "answers"
+                                            : "has not answered yet"));
+    return lines;
+  });
   members_.push_back({driver, trackers});
   driver->start();
   trackers->start();

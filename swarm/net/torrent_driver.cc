@@ -67,8 +67,8 @@ void TorrentDriver::stop() {
   }
   dialling_.clear();
   const auto answers = std::exchange(answers_, {});
-  for (const auto& [read, answer] : answers)
-    answer(fail(ErrorKind::cancelled, "the filesystem is shutting down"));
+  for (const auto& [read, parked] : answers)
+    parked.answer(fail(ErrorKind::cancelled, "the filesystem is shutting down"), parked.trace);
 }
 
 /// Every call into the engine goes through here: answers to reads that it made due are given
@@ -80,7 +80,8 @@ void TorrentDriver::engine_event(Event&& event) {
   event();
   if (--depth_ > 0) return;
   while (!due_.empty())
-    for (auto& [answer, result] : std::exchange(due_, {})) answer(std::move(result));
+    for (auto& [parked, result] : std::exchange(due_, {}))
+      parked.answer(std::move(result), parked.trace);
   // Writing reports blocks as sent, which is the next event: hence after this one.
   while (!unflushed_.empty())
     for (const auto& connection : std::exchange(unflushed_, {})) connection->flush();
@@ -353,12 +354,13 @@ void TorrentDriver::keep_layers() {
 // --- reads
 
 ReadId TorrentDriver::park_read(HandleId handle, std::vector<Layout::Span> spans,
-                                std::function<void(Result<>)> answer) {
+                                ReadAnswer answer) {
   const ReadId id(next_read_.fetch_add(1, std::memory_order_relaxed));
   asio::post(io_, [self = shared_from_this(), id, handle, spans = std::move(spans),
                    answer = std::move(answer)]() mutable {
-    if (self->stopped_) return answer(fail(ErrorKind::cancelled, "shutting down"));
-    self->answers_.emplace(id, std::move(answer));
+    const engine::WaitTrace from_now(now());
+    if (self->stopped_) return answer(fail(ErrorKind::cancelled, "shutting down"), from_now);
+    self->answers_.emplace(id, Parked{std::move(answer), from_now});
     self->engine_event([&] { self->torrent_->add_read(id, handle, std::move(spans), now()); });
   });
   return id;
@@ -385,6 +387,10 @@ void TorrentDriver::close_handle(HandleId handle) {
   });
 }
 
+void TorrentDriver::read_ended(ReadId read, const engine::WaitTrace& trace) {
+  if (const auto it = answers_.find(read); it != answers_.end()) it->second.trace = trace;
+}
+
 void TorrentDriver::read_ready(ReadId read) { answer_read(read, {}); }
 void TorrentDriver::read_failed(ReadId read, Error error) { answer_read(read, std::move(error)); }
 
@@ -401,6 +407,15 @@ void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answe
   asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {
     answer(self->torrent_->stats(now()));
   });
+}
+
+void TorrentDriver::explain(std::vector<ReadId> reads, std::function<void(Explanation)> answer) {
+  asio::post(io_,
+             [self = shared_from_this(), reads = std::move(reads), answer = std::move(answer)] {
+               Explanation explanation{self->torrent_->explain(reads, now()), {}};
+               if (self->tracker_words_) explanation.trackers = self->tracker_words_();
+               answer(std::move(explanation));
+             });
 }
 
 void TorrentDriver::on_complete(std::function<void()> callback) {

@@ -68,12 +68,16 @@ class TorrentDriver final : public engine::TorrentHost,
   }
   /// Called when the engine would like more addresses.
   void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
+  /// Asked on the io thread for what the torrent's trackers said last, a line each.
+  void set_tracker_words(std::function<std::vector<std::string>()> words) {
+    tracker_words_ = std::move(words);
+  }
 
   // --- thread-safe
-  /// Parks a read; `answer` comes on the io thread when its spans can be read from keep and
-  /// store, or with why not.
-  ReadId park_read(HandleId handle, std::vector<Layout::Span> spans,
-                   std::function<void(Result<>)> answer);
+  /// Comes on the io thread when the spans of a parked read can be read from keep and store, or
+  /// with why not; and with what it waited for.
+  using ReadAnswer = std::function<void(Result<>, const engine::WaitTrace&)>;
+  ReadId park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer);
   void cancel_read(ReadId read);
   void set_window(HandleId handle, PieceIndex first, PieceIndex end);
   void close_handle(HandleId handle);
@@ -81,6 +85,12 @@ class TorrentDriver final : public engine::TorrentHost,
   void run_on_pool(std::function<void()> work);
   /// `answer` runs on the io thread.
   void query(std::function<void(const engine::TorrentStats&)> answer);
+  struct Explanation {
+    engine::TorrentView torrent;
+    std::vector<std::string> trackers;  ///< a line each: what it said last
+  };
+  /// What these parked reads wait for. `answer` runs on the io thread.
+  void explain(std::vector<ReadId> reads, std::function<void(Explanation)> answer);
 
   // --- TorrentHost
   void send(PeerId peer, Bytes bytes) override;
@@ -94,6 +104,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void forget_piece(PieceIndex piece) override;
   void load_leaves(PieceIndex piece) override;
   void layer_learnt() override;
+  void read_ended(ReadId read, const engine::WaitTrace& trace) override;
   void read_ready(ReadId read) override;
   void read_failed(ReadId read, Error error) override;
   void need_peers() override;
@@ -128,8 +139,12 @@ class TorrentDriver final : public engine::TorrentHost,
   std::shared_ptr<PeerConnection> pending_;                 ///< its PeerId is being made
   std::map<Endpoint, std::shared_ptr<boost::asio::ip::tcp::socket>> dialling_;
   std::atomic<std::uint64_t> next_read_{1};
-  std::map<ReadId, std::function<void(Result<>)>> answers_;
-  std::vector<std::pair<std::function<void(Result<>)>, Result<>>> due_;  ///< after the event
+  struct Parked {
+    ReadAnswer answer;
+    engine::WaitTrace trace;  ///< once the read has ended
+  };
+  std::map<ReadId, Parked> answers_;
+  std::vector<std::pair<Parked, Result<>>> due_;  ///< after the event
   std::uint64_t unwritten_ = 0;
   bool keeping_layers_ = false;  ///< on the disk's pool
   bool layers_unkept_ = false;   ///< learnt since that began
@@ -137,6 +152,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;
   std::function<void()> contradiction_callback_;
+  std::function<std::vector<std::string>()> tracker_words_;
   bool stopped_ = false;
   unsigned depth_ = 0;
 };

@@ -71,6 +71,10 @@ TEST(Tree, ShowsFoldersFilesAndLinksWithTheirAttributes) {
   EXPECT_TRUE(run->final);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "empty"}))->permissions, 0444U);
   EXPECT_EQ(tree.link_target(at(tree, {"t", "a", "b", "link"})), "../../empty");
+  EXPECT_EQ(tree.path(at(tree, {"t", "a", "b", "link"})), "t/a/b/link");
+  EXPECT_EQ(tree.path(at(tree, {"t"})), "t");
+  EXPECT_EQ(tree.path(kRootIno), "");
+  EXPECT_EQ(tree.path(kRootIno + 1), std::nullopt);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b", "link"}))->size, 11U);
   EXPECT_EQ(tree.attributes(at(tree, {"t"}))->links, 3U);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b"}))->links, 2U);

@@ -117,6 +117,13 @@ class LieHaveAll(Behaviour):
         conn.sendall(message(UNCHOKE))
 
 
+class Choker(Behaviour):
+    """Has everything and never unchokes."""
+
+    def on_interested(self, conn):
+        pass
+
+
 class WrongBlock(Behaviour):
     """Answers with blocks that nobody asked for, of sizes that nobody asked for."""
 
@@ -181,7 +188,7 @@ class BadBitfield(Behaviour):
 
 BEHAVIOURS = {c.__name__: c for c in (
     Behaviour, Corrupt, CorruptSome, OtherTorrent, StallAfterUnchoke, StallMidBlock, LieHaveAll,
-    WrongBlock, Garbage, HugeLength, EndlessHandshake, WrongInfoHash, HugeIndex, BadBitfield)}
+    Choker, WrongBlock, Garbage, HugeLength, EndlessHandshake, WrongInfoHash, HugeIndex, BadBitfield)}
 
 
 def read_exactly(conn, count):

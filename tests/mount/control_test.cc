@@ -31,11 +31,11 @@ struct ControlTest : testing::Test {
     ::rmdir(runtime.c_str());
   }
   std::unique_ptr<ControlServer> serve() {
-    return std::move(ControlServer::listen(path, {[] {
-                                                    return json{{"mountpoint", "/mnt/x"}};
-                                                  },
-                                                  [this] { unmounted = true; }})
-                         .value());
+    ControlHandlers handlers;
+    handlers.status = [] { return json{{"mountpoint", "/mnt/x"}}; };
+    handlers.unmount = [this] { unmounted = true; };
+    handlers.why = [](const std::string& about) { return json{{"about", about}}; };
+    return std::move(ControlServer::listen(path, std::move(handlers)).value());
   }
   Fd connect() const {
     sockaddr_un address{};
@@ -61,6 +61,19 @@ TEST_F(ControlTest, AnswersStatusAndUnmount) {
   const auto other = control_request(path, "dance", seconds(5));
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().message, "unknown command");
+}
+
+TEST_F(ControlTest, AnswersWhyForAPathAndForAll) {
+  const auto server = serve();
+  for (const std::string about : {"", "t/film.mp4"}) {
+    const auto why = control_request(path, "why", seconds(5), about);
+    ASSERT_TRUE(why) << why.error().message;
+    EXPECT_EQ(json::parse(*why)["why"]["about"], about);
+  }
+  bool unmount = false;
+  const auto reply =
+      json::parse(control_reply(R"({"version":1,"command":"why","path":7})", {}, unmount));
+  EXPECT_EQ(reply["ok"], false);
 }
 
 TEST_F(ControlTest, IsForItsOwnerOnly) {
@@ -142,6 +155,10 @@ TEST(StatusText, RendersTorrentsAndDisarmsNames) {
   EXPECT_EQ(status_text(status),
             "/mnt/x\n  a?[31m film\n     99.9 % (1.5 KiB of 3.0 MiB)  down 2.0 KiB/s  up 0 B/s  "
             "peers 7 (2 seeds)  waiting reads 3  downloading\n");
+  json with_reads = status;
+  with_reads["latency"]["peer"] = {{"count", 12}, {"p50_us", 65536}, {"p99_us", 1 << 20}};
+  EXPECT_EQ(status_text(with_reads),
+            status_text(status) + "  12 reads from peers: half within 66 ms, 99 % within 1.0 s\n");
   EXPECT_EQ(status_text(json::array()), "");
   EXPECT_EQ(status_text({{"mountpoint", 7}, {"torrents", {1, {{"name", 2}}}}}).substr(0, 1), "\n");
 }

@@ -53,5 +53,13 @@ TEST(Progress, SaysHowFarHowFastAndHowLong) {
   EXPECT_EQ(progress_text("hashing", 1, 2, 0, "", 10), "hashing  ");
 }
 
+TEST(Format, SaysWaitsShortly) {
+  EXPECT_EQ(human_wait(0.0514), "51 ms");
+  EXPECT_EQ(human_wait(0.9996), "1.0 s");
+  EXPECT_EQ(human_wait(3.21), "3.2 s");
+  EXPECT_EQ(human_wait(59.9), "1 min 00 s");
+  EXPECT_EQ(human_wait(-1), "?");
+}
+
 }  // namespace
 }  // namespace swarmfs::mount

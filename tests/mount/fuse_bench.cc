@@ -110,14 +110,14 @@ class SlowSource final : public ContentSource {
         return ReadId{last_};
       }
     }
-    done(content(r));
+    done(content(r), {});
     return ReadId{0};
   }
   void cancel(ReadId id) override {
     std::unique_lock lock(mutex_);
     auto node = parked_.extract(id.value);
     lock.unlock();
-    if (!node.empty()) node.mapped().done(fail(ErrorKind::cancelled, "cancelled"));
+    if (!node.empty()) node.mapped().done(fail(ErrorKind::cancelled, "cancelled"), {});
   }
   void set_window(HandleId, FileIndex, std::uint64_t begin, std::uint64_t end) override {
     const std::lock_guard lock(mutex_);
@@ -156,7 +156,7 @@ class SlowSource final : public ContentSource {
           return true;
         });
       }
-      for (auto& p : due) p.done(content(p.request));
+      for (auto& p : due) p.done(content(p.request), {});
     }
   }
   std::mutex mutex_;

@@ -163,9 +163,9 @@ TEST(Session, AManifestThatContradictsItselfFailsReadsAndEndsConnections) {
   Node seed(content, true);
   Node leech(contradictory, false, {seed.endpoint()});
   std::promise<Result<>> promise;
-  leech.driver().park_read(HandleId(1),
-                           content.layout().spans(FileIndex(0), 7 * (64 << 10), 65'536),
-                           [&](Result<> result) { promise.set_value(std::move(result)); });
+  leech.driver().park_read(
+      HandleId(1), content.layout().spans(FileIndex(0), 7 * (64 << 10), 65'536),
+      [&](Result<> result, const auto&) { promise.set_value(std::move(result)); });
   auto future = promise.get_future();
   ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
   const Result<> result = future.get();
@@ -186,8 +186,9 @@ TEST(Session, AParkedReadIsAnsweredWhenItsBytesAreHere) {
   Node seed(content, true);
   Node leech(content, false, {seed.endpoint()});
   std::promise<Result<>> promise;
-  leech.driver().park_read(HandleId(1), content.layout().spans(FileIndex(0), 650'000, 10'000),
-                           [&](Result<> result) { promise.set_value(std::move(result)); });
+  leech.driver().park_read(
+      HandleId(1), content.layout().spans(FileIndex(0), 650'000, 10'000),
+      [&](Result<> result, const auto&) { promise.set_value(std::move(result)); });
   auto future = promise.get_future();
   ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
   EXPECT_TRUE(future.get());
@@ -203,7 +204,7 @@ TEST(Session, EndsAtAnyMoment) {
     for (int i = 0; i < 3; ++i)
       leech->driver().park_read(HandleId(1),
                                 content.layout().spans(FileIndex(0), rng() % 2'900'000, 1000),
-                                [&](const Result<>&) { ++answers; });
+                                [&](const Result<>&, const auto&) { ++answers; });
     std::this_thread::sleep_for(std::chrono::microseconds(rng() % 30'000));
     auto& first = round % 2 == 0 ? seed : leech;
     first.reset();
@@ -321,8 +322,9 @@ TEST(Session, AFullDiskStopsNothingButTheBackfill) {
   EXPECT_EQ(leech.store.count(), 0U);
   // A read of what is in memory only, or is still to come, is answered all the same.
   std::promise<Result<>> promise;
-  leech.driver().park_read(HandleId(1), content.layout().spans(FileIndex(0), 1'900'000, 10'000),
-                           [&](Result<> result) { promise.set_value(std::move(result)); });
+  leech.driver().park_read(
+      HandleId(1), content.layout().spans(FileIndex(0), 1'900'000, 10'000),
+      [&](Result<> result, const auto&) { promise.set_value(std::move(result)); });
   auto future = promise.get_future();
   ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
   EXPECT_TRUE(future.get());

@@ -36,6 +36,7 @@ class FakeHost final : public engine::TorrentHost {
   std::vector<PieceIndex> forgotten;
   std::vector<PieceIndex> leaves_wanted;
   std::vector<ReadId> ready;
+  std::map<ReadId, engine::WaitTrace> ended;
   std::map<ReadId, Error> failed;
   std::map<PieceIndex, std::vector<BlockPtr>> to_hash;
   unsigned peers_needed = 0;
@@ -83,6 +84,7 @@ class FakeHost final : public engine::TorrentHost {
   void forget_piece(PieceIndex piece) override { forgotten.push_back(piece); }
   void load_leaves(PieceIndex piece) override { leaves_wanted.push_back(piece); }
   void layer_learnt() override { ++layers_learnt; }
+  void read_ended(ReadId read, const engine::WaitTrace& trace) override { ended[read] = trace; }
   void read_ready(ReadId read) override { ready.push_back(read); }
   void read_failed(ReadId read, Error error) override { failed.emplace(read, std::move(error)); }
   void need_peers() override { ++peers_needed; }

@@ -95,7 +95,7 @@ class FakeSource final : public ContentSource {
       std::erase_if(held_, [&](const Held& h) { return h.file == file; });
       ready = take([&](const Parked& p) { return p.request.file == file; });
     }
-    for (auto& p : ready) p.done(content(p.request));
+    for (auto& p : ready) p.done(content(p.request), {source_, "waited as the test wished"});
   }
   /// Ends what waits now with an error; the holds stay.
   void fail_parked(ErrorKind kind) {
@@ -104,7 +104,7 @@ class FakeSource final : public ContentSource {
       const std::lock_guard lock(mutex_);
       failed = take([](const Parked&) { return true; });
     }
-    for (auto& p : failed) p.done(fail(kind, "as the test wishes"));
+    for (auto& p : failed) p.done(fail(kind, "as the test wishes"), {ReadSource::peer, "failed"});
   }
   /// From now on a read that waits for so long times out.
   void set_timeout(Duration timeout) {
@@ -112,6 +112,8 @@ class FakeSource final : public ContentSource {
     timeout_ = timeout;
     if (!timer_.joinable()) timer_ = std::thread([this] { run_timer(); });
   }
+  /// What answers from now on say of where their bytes came from.
+  void set_source(ReadSource source) { source_ = source; }
   void set_bytes_here(std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
     bytes_here_ = bytes;
@@ -151,7 +153,7 @@ class FakeSource final : public ContentSource {
         return id;
       }
     }
-    done(content(request));
+    done(content(request), {source_, {}});
     return ReadId{0};
   }
   void cancel(ReadId read) override {
@@ -164,7 +166,7 @@ class FakeSource final : public ContentSource {
       parked_.erase(it);
       changed_.notify_all();
     }
-    cancelled[0].done(fail(ErrorKind::cancelled, "cancelled"));
+    cancelled[0].done(fail(ErrorKind::cancelled, "cancelled"), {ReadSource::peer, "given up"});
   }
   void set_window(HandleId handle, FileIndex, std::uint64_t begin, std::uint64_t end) override {
     const std::lock_guard lock(mutex_);
@@ -177,7 +179,8 @@ class FakeSource final : public ContentSource {
       ++closed_;
       cancelled = take([&](const Parked& p) { return p.request.handle == handle; });
     }
-    for (auto& p : cancelled) p.done(fail(ErrorKind::cancelled, "closed"));
+    for (auto& p : cancelled)
+      p.done(fail(ErrorKind::cancelled, "closed"), {ReadSource::peer, "closed"});
   }
   /// From now on this file of the machine stands for the source's; -1 for none.
   void set_verified(int fd) { verified_ = fd; }
@@ -240,7 +243,8 @@ class FakeSource final : public ContentSource {
       const auto due = std::chrono::steady_clock::now() - timeout_;
       auto late = take_quietly(due);
       lock.unlock();
-      for (auto& p : late) p.done(fail(ErrorKind::timed_out, "nothing came"));
+      for (auto& p : late)
+        p.done(fail(ErrorKind::timed_out, "nothing came"), {ReadSource::peer, "nothing came"});
       lock.lock();
     }
   }
@@ -262,6 +266,7 @@ class FakeSource final : public ContentSource {
   std::uint64_t last_id_ = 0;
   std::optional<std::uint64_t> bytes_here_;
   std::atomic<int> verified_{-1};
+  std::atomic<ReadSource> source_{ReadSource::memory};
   Duration timeout_ = std::chrono::hours(1);
   bool ends_ = false;
   std::thread timer_;

@@ -1,0 +1,98 @@
+// Reads of a torrent say where their bytes came from, and what they waited for.
+#include "mount/torrent_content.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/null_sink.h>
+
+#include <boost/asio/post.hpp>
+#include <future>
+#include <thread>
+
+#include "mount/swarm_node.h"
+#include "tests/support/temp_folder.h"
+#include "tests/support/test_metainfo.h"
+
+namespace swarmfs::mount {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t kPiece = 4 * kBlockSize;
+
+const test::TestContent& whole() {
+  static const test::TestContent content =
+      test::make_content(metainfo::Format::v1, kPiece, {8 * std::uint64_t{kPiece}});
+  return content;
+}
+
+/// A node on a thread of its own that has these pieces on disk and fetches what is read.
+class Running {
+ public:
+  Running(std::vector<std::uint32_t> pieces, std::vector<std::string> peers) {
+    NetworkOptions network{{"127.0.0.1:0"}, std::move(peers)};
+    node_ = SwarmNode::create(network, std::make_shared<spdlog::logger>(
+                                           "test", std::make_shared<spdlog::sinks::null_sink_mt>()))
+                .value();
+    const auto roots = std::make_shared<metainfo::PieceRoots>(whole().metainfo);
+    auto store = cache::Store::open(cache::StoreOptions::for_cache(
+                                        folder_.path(), whole().metainfo->hashes, whole().layout()),
+                                    verifier(roots))
+                     .value();
+    for (const std::uint32_t p : pieces)
+      EXPECT_TRUE(store->write_piece(PieceIndex(p), whole().blocks(PieceIndex(p))));
+    engine::TorrentConfig config;
+    config.on_demand = true;
+    config.read_timeout = 1s;
+    content = node_->add(roots, std::move(store), config);
+    thread_ = std::jthread([this] { node_->run(); });
+  }
+  ~Running() {
+    boost::asio::post(node_->io(), [this] { node_->stop(); });
+    thread_.join();
+  }
+  std::string address() const { return "127.0.0.1:" + std::to_string(node_->port()); }
+
+  /// The story of a read of the first bytes of a piece, and whether it brought them.
+  std::pair<ReadStory, bool> read(std::uint32_t piece) {
+    std::promise<std::pair<ReadStory, bool>> told;
+    content->read({FileIndex(0), std::uint64_t{piece} * kPiece, 1000, HandleId(1)},
+                  [&](Result<Content> bytes, ReadStory story) {
+                    told.set_value({std::move(story), bytes.has_value()});
+                  });
+    return told.get_future().get();
+  }
+
+  std::shared_ptr<TorrentContent> content;
+
+ private:
+  test::TempFolder folder_;
+  std::unique_ptr<SwarmNode> node_;
+  std::jthread thread_;
+};
+
+TEST(TorrentContent, SaysWhereTheBytesOfAnAnswerCameFrom) {
+  Running seed({0, 1, 2, 3, 4, 5, 6, 7}, {});
+  Running reader({1}, {seed.address()});
+  const auto [from_disk, disk_ok] = reader.read(1);
+  EXPECT_TRUE(disk_ok);
+  EXPECT_EQ(from_disk.source, ReadSource::disk);
+  EXPECT_EQ(from_disk.cause, "");
+  const auto [fetched, fetched_ok] = reader.read(5);
+  EXPECT_TRUE(fetched_ok);
+  EXPECT_EQ(fetched.source, ReadSource::peer);
+  EXPECT_NE(fetched.cause.find("first block from " + seed.address()), std::string::npos)
+      << fetched.cause;
+  const auto [from_memory, memory_ok] = reader.read(5);
+  EXPECT_TRUE(memory_ok);
+  EXPECT_EQ(from_memory.source, ReadSource::memory);
+}
+
+TEST(TorrentContent, SaysWhatAReadWaitedForInVain) {
+  Running alone({}, {});
+  const auto [story, ok] = alone.read(0);
+  EXPECT_FALSE(ok);
+  EXPECT_EQ(story.cause.rfind("no peer was connected (", 0), 0U) << story.cause;
+}
+
+}  // namespace
+}  // namespace swarmfs::mount
