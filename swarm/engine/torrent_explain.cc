@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 
 /// The blocks of its piece without which the span cannot be handed out.
 std::pair<std::uint32_t, std::uint32_t> Torrent::needed_blocks(const Layout::Span& span) const {
-  if (!leaves_.contains(span.piece)) return {0, layout_.block_count(span.piece)};
+  if (!verifies_alone(span)) return {0, layout_.block_count(span.piece)};
   return {span.begin / kBlockSize, (span.begin + span.length - 1) / kBlockSize + 1};
 }
 
@@ -129,7 +129,7 @@ PieceView Torrent::view_piece(const Layout::Span& span, TimePoint now) const {
     if (view.peers.size() < kMaxExplainedPeers) view.peers.push_back(view_peer(*peer));
   }
   const auto leaves = leaves_.find(span.piece);
-  view.leaves_known = leaves != leaves_.end();
+  view.leaves_known = knows_leaves(span);
   const auto p = partials_.find(span.piece);
   const auto [first, end] = needed_blocks(span);
   const auto look = [&](std::uint32_t b) {
@@ -146,7 +146,7 @@ PieceView Torrent::view_piece(const Layout::Span& span, TimePoint now) const {
     ++(block.state == BlockSlot::State::free ? view.free : view.requested);
     if (p != partials_.end() && p->second.slots[b].asked.size() > 1) ++view.hedged;
     if (view.blocks.size() >= kMaxExplainedBlocks) return;
-    block.leaf_known = view.leaves_known && leaves->second[b].has_value();
+    block.leaf_known = leaves != leaves_.end() && leaves->second[b].has_value();
     if (p != partials_.end())
       for (const PeerId id : p->second.slots[b].asked)
         if (const auto peer = peers_.find(id); peer != peers_.end())
