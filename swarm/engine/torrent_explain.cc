@@ -59,7 +59,8 @@ WaitCause Torrent::why_not_asked(PieceIndex piece) const {
     any = true;
     if (!peer->bits.test(piece)) continue;
     holder = true;
-    if (!peer->peer_choking || peer->allowed_fast.contains(piece)) open = true;
+    open = !peer->peer_choking || peer->allowed_fast.contains(piece);
+    if (open) break;
   }
   if (!any) return WaitCause::no_peers;
   if (!holder) return WaitCause::nobody_has;

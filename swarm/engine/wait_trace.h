@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -25,7 +26,7 @@ enum class WaitCause : std::uint8_t {
   no_peers,      ///< nobody is connected
   layers,        ///< the hashes of its pieces are missing (BEP 52), so it could not be verified
 };
-inline constexpr std::size_t kWaitCauses = 11;
+inline constexpr std::size_t kWaitCauses = static_cast<std::size_t>(WaitCause::layers) + 1;
 
 /// Filled at the events that change the cause, so that it costs nothing per block otherwise.
 class WaitTrace {
