@@ -137,7 +137,7 @@ TEST(FuseHang, DirectReaderCanBeInterruptedAndKilled) {
     Child reader([&] {
       handle_sigint();
       const int fd = ::open(m.a.c_str(), O_RDONLY | O_DIRECT);
-      void* aligned = ::aligned_alloc(4096, 256 << 10);
+      std::uint8_t* const aligned = direct_buffer();
       return ::pread(fd, aligned, 256 << 10, 0) < 0 ? errno : 0;
     });
     ASSERT_TRUE(m.source->wait_parked_at_least(1));
@@ -167,7 +167,7 @@ TEST(FuseHang, ExpiryIsNeverSeenByAReaderOrAMapping) {
   });
   Child direct([&] {
     const int fd = ::open(m.a.c_str(), O_RDONLY | O_DIRECT);
-    void* aligned = ::aligned_alloc(4096, 64 << 10);
+    std::uint8_t* const aligned = direct_buffer();
     const ssize_t n = ::pread(fd, aligned, 64 << 10, 50 * kMiB);
     return n == (64 << 10) ? 0 : errno;
   });
@@ -320,13 +320,12 @@ TEST(FuseHang, InterruptsAndDataAndKillsMayComeAtOnce) {
     for (unsigned i = 0; i < 8; ++i) {
       readers.push_back(std::make_unique<Child>([&, i] {
         const int fd = ::open(m.a.c_str(), O_RDONLY | O_DIRECT);  // every READ can be interrupted
-        void* aligned = ::aligned_alloc(4096, 64 << 10);
+        std::uint8_t* const aligned = direct_buffer();
         for (unsigned n = 0; n < 200; ++n) {
           const std::uint64_t at = (i * 211 + n * 17) % 1000 * (64 << 10);
           const ssize_t got = ::pread(fd, aligned, 64 << 10, static_cast<off_t>(at));
           if (got < 0 && errno != EINTR) return errno;
-          if (got >= 0 && *static_cast<std::uint8_t*>(aligned) != Pattern::at(kFile, at))
-            return 255;
+          if (got >= 0 && *aligned != Pattern::at(kFile, at)) return 255;
         }
         return 0;
       }));

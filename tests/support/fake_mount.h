@@ -119,6 +119,13 @@ class Child {
   bool reaped_ = false;
 };
 
+/// For reads with O_DIRECT by a forked child, which must not allocate: another thread may have held
+/// the allocator's lock when it was forked.
+inline std::uint8_t* direct_buffer() {
+  alignas(4096) static std::uint8_t buffer[256 << 10];
+  return buffer;
+}
+
 /// 0 if [offset, offset + length) of the path is the pattern of `file`, else the errno, or 255 for
 /// other bytes. Uses system calls only: fit for a forked child.
 inline int read_and_compare(const char* path, FileIndex file, off_t offset, std::size_t length) {
