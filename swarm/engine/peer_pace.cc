@@ -22,7 +22,16 @@ double RateMeter::bps(TimePoint now) const {
 void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
                         std::size_t outstanding) {
   const Duration latency = now - sent;
-  if (latency <= min_rtt_) set_rtt(latency, now);
+  if (outstanding <= kMinDepth) lightest_ = std::min(lightest_, latency);
+  if (latency <= min_rtt_ || min_rtt_at_ == TimePoint{}) {
+    min_rtt_ = latency;
+    min_rtt_at_ = now;
+    lightest_ = Duration::max();
+  } else if (rtt_is_old(now) && lightest_ != Duration::max()) {
+    min_rtt_ = lightest_;
+    min_rtt_at_ = now;
+    lightest_ = Duration::max();
+  }
   // Service time: from the arrival before, or from the request if the peer was idle until then.
   const double service = to_seconds(now - std::max(last_arrival_, sent));
   last_arrival_ = now;
@@ -41,6 +50,12 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
   } else {
     depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(min_rtt_ + slack) / kBlockSize);
   }
+}
+
+void PeerPace::path_rtt_is(Duration rtt, TimePoint now) {
+  if (min_rtt_ == Duration::max() || rtt <= min_rtt_) return;
+  min_rtt_ = rtt;
+  min_rtt_at_ = now;
 }
 
 Duration PeerPace::estimate(std::uint64_t queued) const {

@@ -28,19 +28,21 @@ class RateMeter {
 /// Estimates a peer's service rate and round trip from its block arrivals, and from those the
 /// depth of its request queue: rate x (min RTT + a little), so that the pipe is full and an urgent
 /// request still does not wait behind seconds of queue.
+///
+/// With a full queue a block takes as long as the queue is, so that latency says nothing of the
+/// path: a depth derived from it would grow for ever. A round trip that became longer is therefore
+/// believed of blocks asked with at most kMinDepth in the queue, which is what the queue shrinks to
+/// when the round trip is taken for much shorter than it is.
 class PeerPace {
  public:
   static constexpr unsigned kMinDepth = 4;
 
-  /// The path's round trip as the host knows it: of the TCP handshake, or from the kernel later.
-  void set_rtt(Duration rtt, TimePoint now) {
-    min_rtt_ = rtt;
-    min_rtt_at_ = now;
-  }
-  /// True when the round trip was last seen long ago, so that a path that became longer is noticed.
-  /// Blocks cannot tell: with a full queue each takes as long as the queue is, and a depth derived
-  /// from that would grow without end.
-  bool rtt_is_old(TimePoint now) const { return now - min_rtt_at_ > std::chrono::seconds(10); }
+  /// The TCP handshake's round trip, when known: a first guess before any block came.
+  void set_connect_rtt(Duration rtt) { min_rtt_ = rtt; }
+  /// True when the round trip was last seen long ago: then the host's word counts too.
+  bool rtt_is_old(TimePoint now) const { return now - min_rtt_at_ > kRttLasts; }
+  /// The path's shortest round trip of late, as the kernel has it. A peer needs at least that.
+  void path_rtt_is(Duration rtt, TimePoint now);
 
   /// A block asked at `sent` arrived while `outstanding` requests, it among them, were with the
   /// peer; only a queue that was kept full can show that more depth would bring more.
@@ -57,12 +59,16 @@ class PeerPace {
   Duration rtt() const { return min_rtt_ == Duration::max() ? kUnknownRtt : min_rtt_; }
 
  private:
+  static constexpr Duration kRttLasts = std::chrono::seconds(10);
   static constexpr Duration kUnknownRtt = std::chrono::milliseconds(200);
   static constexpr double kUnknownRate =
       128.0 * 1024;  // pessimistic for peers not yet seen at work
 
+  /// From a request to its block, with nothing of ours before it: the path, and what the peer adds
+  /// (some look at their requests twice a second).
   Duration min_rtt_ = Duration::max();
   TimePoint min_rtt_at_{};
+  Duration lightest_ = Duration::max();  ///< since min_rtt_at_, of blocks with a short queue
   TimePoint last_arrival_{};
   double busy_bytes_ = 0;
   double busy_seconds_ = 0;

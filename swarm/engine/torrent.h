@@ -189,6 +189,7 @@ class Torrent {
     TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
     TimePoint last_transfer{};  ///< of payload, either way
+    TimePoint hedge_after{};    ///< no second copies are looked for before
     Bytes out;
   };
   struct ParkedRead {
@@ -258,13 +259,10 @@ class Torrent {
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_unhurried(Peer& peer, TimePoint now);
-  std::optional<wire::BlockRef> next_in_windows(Peer& peer);
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
-  std::optional<wire::BlockRef> next_duplicate(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
                                            std::uint32_t end);
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
-  bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
   PartialPiece* partial(PieceIndex piece);
   PartialPiece* begin_piece(PieceIndex piece);
   bool room_for_new_piece() const;
@@ -281,6 +279,21 @@ class Torrent {
   void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);
   void piece_done(PieceIndex piece, TimePoint now);
   void lose(PieceIndex piece, TimePoint now);
+
+  // torrent_ahead.cc: what readers will want next, and second copies
+  struct Hedge {
+    std::optional<wire::BlockRef> block;
+    bool possible = false;  ///< a block was looked at that may become overdue
+  };
+  Duration shortest_piece_time() const;
+  std::optional<PieceIndex> nearest(const Peer& peer, Window& window, Duration each,
+                                    bool allow_new) const;
+  std::optional<wire::BlockRef> next_in_windows(Peer& peer);
+  bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
+  Hedge find_overdue(const Peer& peer, PieceIndex piece, std::size_t copies, TimePoint now) const;
+  bool hedged_enough() const;
+  std::optional<wire::BlockRef> next_hedge(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> next_in_end_game(Peer& peer, TimePoint now);
 
   // torrent_upload.cc
   void on_request(Peer& peer, const wire::BlockRef& block, TimePoint now);
@@ -402,7 +415,7 @@ class Torrent {
   TimePoint disk_failed_at_{};
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
-  std::uint64_t hedged_ = 0;  ///< bytes asked twice in the end game
+  std::uint64_t hedged_ = 0;  ///< bytes asked twice though nobody waits for them yet
   std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
   unsigned banned_ = 0;
   TimePoint wake_ = TimePoint::max();

@@ -1,8 +1,9 @@
 // Torrent: which block to ask whom for, and what to do with what arrives.
 //
-// Order of wants: blocks of parked reads, then windows ahead of readers, then rarest first over
-// the whole torrent, then a second copy of what is overdue. Choices are made when something
-// happens (a block, an unchoke, a read, a release), never on a tick.
+// Order of wants: blocks of parked reads, second copies of those that are overdue, then windows
+// ahead of readers (torrent_ahead.cc has both), then rarest first over the whole torrent, then the
+// end game. Choices are made when something happens (a block, an unchoke, a read, a release), never
+// on a tick.
 #include <algorithm>
 #include <utility>
 
@@ -19,6 +20,7 @@ void Torrent::fill(Peer& peer, TimePoint now) {
       peer.snubbed ? 1 : std::min<std::size_t>(depth + limits::kUrgentAhead, peer.reqq);
   while (peer.outstanding.size() < std::max(depth, urgent_depth)) {
     auto block = next_urgent(peer, now);
+    if (!block) block = next_hedge(peer, now);
     if (!block && peer.outstanding.size() < depth) block = next_unhurried(peer, now);
     if (!block) break;
     ask(peer, *block, now);
@@ -101,7 +103,7 @@ std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer, 
 std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, TimePoint now) {
   if (auto block = next_in_windows(peer)) return block;
   if (auto block = next_backfill(peer)) return block;
-  return next_duplicate(peer, now);
+  return next_in_end_game(peer, now);
 }
 
 bool Torrent::worth_asking(const Peer& peer, PieceIndex piece) const {
@@ -146,26 +148,6 @@ std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, TimePoint) {
   return std::nullopt;
 }
 
-std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer) {
-  for (auto& [handle, window] : windows_) {
-    bool contiguous = true;
-    for (PieceIndex piece = window.cursor; piece < window.end; ++piece) {
-      const PieceState state = picker_.state(piece);
-      const PartialPiece* p = partial(piece);
-      const bool nothing_free = state == PieceState::have || state == PieceState::verifying ||
-                                (p != nullptr && p->free == 0);
-      if (nothing_free) {
-        if (contiguous) window.cursor = PieceIndex(piece.value + 1);
-        continue;
-      }
-      contiguous = false;
-      if (!may_ask(peer, piece) || (p == nullptr && !make_room())) continue;
-      if (auto block = free_block(piece, peer, 0, layout_.block_count(piece))) return block;
-    }
-  }
-  return std::nullopt;
-}
-
 std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
   if (config_.on_demand || !room_ || disk_full_) return std::nullopt;
   const auto take = [&](PieceIndex piece) {
@@ -193,67 +175,6 @@ std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
   for (auto& [piece, p] : partials_)
     if (p.free > 0 && may_ask(peer, piece))
       if (auto block = take(piece)) return block;
-  return std::nullopt;
-}
-
-/// Whether the copy in flight with `holder` will take much longer than `mine` from now.
-bool Torrent::overdue(PeerId holder, const wire::BlockRef& block, Duration mine,
-                      TimePoint now) const {
-  const auto it = peers_.find(holder);
-  if (it == peers_.end() || it->second->snubbed) return true;
-  const Peer& peer = *it->second;
-  std::uint64_t ahead = 0;
-  TimePoint sent = now;
-  for (const Outstanding& o : peer.outstanding) {
-    if (o.block == block) {
-      sent = o.sent;
-      break;
-    }
-    ahead += o.block.length;
-  }
-  const Duration expected = peer.pace.estimate(ahead);
-  const Duration silent = now - std::max(sent, peer.last_block);
-  // What it should still need, or as long again as it has been silent if it is late already.
-  const Duration left = silent > expected ? silent : expected;
-  return left > mine * 2 + std::chrono::milliseconds(20);
-}
-
-std::optional<wire::BlockRef> Torrent::next_duplicate(Peer& peer, TimePoint now) {
-  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
-  bool candidates = false;
-  const auto look = [&](PieceIndex piece, std::uint32_t first, std::uint32_t end,
-                        std::size_t copies) -> std::optional<wire::BlockRef> {
-    const PartialPiece* p = partial(piece);
-    if (p == nullptr || p->on_probation || !may_ask(peer, piece)) return std::nullopt;
-    for (std::uint32_t b = first; b < std::min<std::uint32_t>(end, p->slots.size()); ++b) {
-      const BlockSlot& slot = p->slots[b];
-      if (slot.state != BlockSlot::State::requested || slot.asked.size() >= copies ||
-          p->asked_of(b, peer.id))
-        continue;
-      candidates = true;
-      const wire::BlockRef block{piece, b * kBlockSize, layout_.block_size(piece, b)};
-      if (overdue(slot.asked.back(), block, mine, now)) return block;
-    }
-    return std::nullopt;
-  };
-  unsigned looked = 0;
-  for (const auto& [id, read] : reads_) {
-    if (++looked > limits::kReadsLookedAt) break;
-    for (const Layout::Span& span : read.spans)
-      if (auto block =
-              look(span.piece, 0, layout_.block_count(span.piece), limits::kMaxUrgentCopies))
-        return block;
-  }
-  // End game: every missing block is with somebody, so the slow ones are asked again; but most
-  // duplicates would only cross what is on its way.
-  const bool spent = hedged_ > downloaded_ / limits::kHedgedShare;
-  if (!spent && (!anything_to_begin() || config_.on_demand))
-    for (const auto& [piece, p] : partials_)
-      if (auto block = look(piece, 0, layout_.block_count(piece), limits::kMaxCopies)) {
-        hedged_ += block->length;
-        return block;
-      }
-  if (candidates) wake_at(now + std::max<Duration>(mine, std::chrono::milliseconds(20)));
   return std::nullopt;
 }
 
@@ -285,7 +206,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
                                   [&](const Outstanding& o) { return o.block == block; });
   if (asked != peer.outstanding.end()) {
     if (peer.pace.rtt_is_old(now))
-      if (const auto rtt = host_.path_rtt(peer.id)) peer.pace.set_rtt(*rtt, now);
+      if (const auto rtt = host_.path_rtt(peer.id)) peer.pace.path_rtt_is(*rtt, now);
     peer.pace.on_block(block.length, asked->sent, now, peer.outstanding.size());
     peer.outstanding.erase(asked);
     peer.snubbed = false;

@@ -57,7 +57,12 @@ inline constexpr Duration kDiskRest = 30s;
 /// Copies of one block in flight: two, and three while a reader waits.
 inline constexpr std::size_t kMaxCopies = 2;
 inline constexpr std::size_t kMaxUrgentCopies = 3;
-/// Of the bytes that came, one in so many may be asked for twice in the end game.
+/// Overdue blocks are looked for so often, for so many readers and so many pieces ahead of each.
+inline constexpr Duration kHedgeEvery = 10ms;
+inline constexpr unsigned kReadsHedged = 32;
+inline constexpr std::uint32_t kPiecesHedgedAhead = 4;
+/// Of the bytes that came, one in so many may be asked for twice ahead of readers and in the end
+/// game.
 inline constexpr std::uint64_t kHedgedShare = 50;
 /// Parked reads looked at when choosing the next urgent block.
 inline constexpr unsigned kReadsLookedAt = 128;

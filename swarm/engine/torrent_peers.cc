@@ -45,7 +45,7 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
       *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(), !dialled))
            .first->second;
   peer.connected_at = peer.last_received = peer.last_sent = peer.patience_at = now;
-  if (rtt) peer.pace.set_rtt(*rtt, now);
+  if (rtt) peer.pace.set_connect_rtt(*rtt);
   if (leaves != nullptr) {  // only now, or its place would look free to dial for
     made_room_at_ = now;
     drop(*leaves, "makes room for a newcomer", CloseReason::useless, now);

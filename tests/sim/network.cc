@@ -15,7 +15,7 @@ static Duration serialisation(std::size_t bytes, double bps) {
 }
 
 void Network::join(const Endpoint& address, Party& party, const Line& line) {
-  nodes_.emplace(address, Node{&party, line, false, {}, {}});
+  nodes_.emplace(address, Node{&party, line, false, {}, {}, {}});
 }
 
 Network::Node* Network::find(const Endpoint& address) {
@@ -29,6 +29,13 @@ void Network::leave(const Endpoint& address) {
   for (const auto& [id, socket] : sockets_)
     if (socket.node == address) mine.push_back(id);
   for (const SocketId id : mine) finish(id);
+}
+
+void Network::freeze(const Endpoint& address, Duration time) {
+  Node* node = find(address);
+  if (node == nullptr) return;
+  node->frozen_until = timeline_.now() + time;
+  timeline_.after(time, [this, address] { pump(address); });
 }
 
 void Network::dial(const Endpoint& from, const Endpoint& to) {
@@ -86,7 +93,7 @@ void Network::close(SocketId id) {
 /// One write at a time, connections in turn.
 void Network::pump(const Endpoint& address) {
   Node* node = find(address);
-  if (node == nullptr || node->busy) return;
+  if (node == nullptr || node->busy || timeline_.now() < node->frozen_until) return;
   while (!node->ready.empty() && !sockets_.contains(node->ready.front())) node->ready.pop_front();
   if (node->ready.empty()) return;
   const SocketId id = node->ready.front();

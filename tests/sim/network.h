@@ -50,6 +50,8 @@ class Network {
   /// Drops all connections; dials fail until it joins again.
   void leave(const Endpoint& address);
   bool present(const Endpoint& address) const { return nodes_.contains(address); }
+  /// For so long nothing leaves the node; its connections stay.
+  void freeze(const Endpoint& address, Duration time);
   /// Takes one round trip; fails after a second if nobody is there.
   void dial(const Endpoint& from, const Endpoint& to);
   /// `sent` is called once the bytes have left the node.
@@ -64,6 +66,7 @@ class Network {
     Party* party;
     Line line;
     bool busy = false;
+    TimePoint frozen_until{};
     std::deque<SocketId> ready;  ///< sockets with something to send, whose turn it is first
     TimePoint down_free{};
   };

@@ -1,0 +1,101 @@
+// The depth of a peer's queue, from how its blocks arrive.
+#include "swarm/engine/peer_pace.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace swarmfs::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A peer whose queue is kept at its depth: `rate` bytes a second after `delay`; with a `tick`, it
+/// looks at its requests only so often.
+struct Peer {
+  PeerPace pace;
+  double rate;
+  Duration delay;
+  Duration tick{};
+  TimePoint now = TimePoint{} + 1h;
+  TimePoint free = now;
+  struct Asked {
+    TimePoint sent, arrives;
+  };
+  std::deque<Asked> queue{};
+
+  void ask() {
+    TimePoint seen = now + delay / 2;
+    if (tick > Duration{}) {
+      const auto past = (seen - TimePoint{}) % tick;
+      seen += past > Duration{} ? tick - past : Duration{};
+    }
+    free = std::max(free, seen) + from_seconds(kBlockSize / rate);
+    queue.push_back({now, free + delay / 2});
+  }
+  void run(Duration time, unsigned reqq = 1000) {
+    const TimePoint end = now + time;
+    while (now < end) {
+      while (queue.size() < pace.depth(reqq)) ask();
+      now = queue.front().arrives;
+      pace.on_block(kBlockSize, queue.front().sent, now, queue.size());
+      queue.pop_front();
+    }
+  }
+  /// How long a block asked now would take.
+  Duration wait() {
+    ask();
+    const Duration took = queue.back().arrives - now;
+    queue.pop_back();
+    free -= from_seconds(kBlockSize / rate);
+    return took;
+  }
+};
+
+TEST(PeerPace, FillsThePipeAndKeepsTheQueueShortForMinutes) {
+  for (const Duration delay : {10ms, 50ms, 400ms}) {
+    Peer peer{{}, 4e6, delay};
+    peer.run(5s);
+    const Duration early = peer.wait();
+    EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * to_seconds(delay));
+    peer.run(180s);
+    EXPECT_LE(peer.wait(), early * 5 / 4);
+    EXPECT_LE(peer.wait(), delay * 3 / 2 + 60ms);
+  }
+}
+
+TEST(PeerPace, GoesOnAskingMoreOfOneThatLooksAtItsRequestsTwiceASecond) {
+  Peer peer{{}, 10e6, 1ms, 500ms};
+  peer.pace.set_connect_rtt(1ms);
+  peer.run(20s);
+  // Half a second at this rate is 305 blocks; four would be 0.13 MB/s.
+  EXPECT_GE(peer.pace.depth(1000), 60U);
+}
+
+TEST(PeerPace, NoticesThatThePathHasBecomeLonger) {
+  Peer peer{{}, 4e6, 20ms};
+  peer.run(5s);
+  peer.delay = 200ms;
+  peer.run(60s);
+  EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * 0.2 * 0.7);
+}
+
+TEST(PeerPace, TakesTheKernelsWordForALongerPath) {
+  Peer peer{{}, 4e6, 20ms};
+  peer.run(5s);
+  peer.delay = 30ms;
+  peer.run(15s);
+  ASSERT_TRUE(peer.pace.rtt_is_old(peer.now));
+  peer.pace.path_rtt_is(30ms, peer.now);
+  peer.run(1s);
+  EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * 0.03);
+}
+
+TEST(PeerPace, AsksNoMoreThanThePeerTakes) {
+  Peer peer{{}, 100e6, 100ms};
+  peer.run(5s, 50);
+  EXPECT_EQ(peer.pace.depth(50), 50U);
+}
+
+}  // namespace
+}  // namespace swarmfs::engine
