@@ -20,6 +20,7 @@ class Run:
     trace: pathlib.Path
     material: Material
     found: Findings = dataclasses.field(default_factory=Findings)
+    given_up: set = dataclasses.field(default_factory=set)  # (client, label) that failed every try
 
     def stage(self, torrent, kind, seeds, **how):
         """`torrent` is (name, version, size of a piece)."""
@@ -31,7 +32,9 @@ class Run:
 
     def measure(self, name, label, stage, jobs, **how):
         """An Outcome, or None when it failed, which is noted."""
-        print(f"{label}: {name}", file=sys.stderr)
+        if (name, label) in self.given_up:
+            return None
+        print(f"{label}: {name}", file=sys.stderr, flush=True)
         self.found.loads.setdefault(label, []).append(load())
         for _ in range(1 if name == SUBJECT else RIVAL_TRIES):
             try:
@@ -44,4 +47,5 @@ class Run:
             if outcome.status:
                 self.found.note_status(outcome.status)
             return outcome
+        self.given_up.add((name, label))
         return None

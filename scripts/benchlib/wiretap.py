@@ -3,7 +3,7 @@
 Usage: wiretap.py OUT SECONDS. Ends by itself or on SIGTERM, then writes a JSON array of
 [time, peer, "in" or "out", kind, numbers...]: time is CLOCK_MONOTONIC; kinds are syn, synack (of
 TCP), http (a tracker's answer), handshake, piece_begin (its first bytes) and the messages' names.
-A stream with a gap is noted no further.
+Segments that were lost and sent again are put in order.
 """
 import json
 import signal
@@ -13,38 +13,40 @@ import sys
 import time
 
 TRACKER_PORT, PEER_PORT = 8000, 6881
-SO_TIMESTAMPNS = 35
+SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
 NAMES = {0: "choke", 1: "unchoke", 2: "interested", 3: "not_interested", 4: "have", 5: "bitfield",
          6: "request", 7: "piece", 8: "cancel", 13: "suggest", 14: "have_all", 15: "have_none",
          16: "reject", 17: "allowed_fast", 20: "extended", 21: "hash_request", 22: "hashes",
          23: "hash_reject"}
+MAX_EARLY = 4096
 WITH_PLACE = {6, 7, 8, 16}  # messages that begin with a piece and an offset in it
 
 
 class Stream:
     """One direction of a connection: bytes in order, cut into messages."""
 
-    def __init__(self, note):
+    def __init__(self, note, sequence):
         self._note = note
-        self._next = None  # sequence number
+        self._next = (sequence + 1) & 0xFFFFFFFF
+        self._early = {}  # {sequence number: bytes} of what is not in order yet
         self._bytes = bytearray()
         self._greeted = self._announced = False
 
-    def start(self, sequence):
-        self._next = (sequence + 1) & 0xFFFFFFFF
-
     def take(self, when, sequence, payload):
-        if self._next is None:
+        self._early[sequence] = payload  # what was lost comes again, behind what came after it
+        if len(self._early) > MAX_EARLY:
+            self._early.clear()  # the tap itself has missed something: the rest is not noted
             return
-        known = (self._next - sequence) & 0xFFFFFFFF
-        if known >= 1 << 31:
-            self._next = None  # a gap
-            return
-        if known >= len(payload):
-            return  # sent again
-        payload = payload[known:]
-        self._next = (self._next + len(payload)) & 0xFFFFFFFF
-        self._bytes += payload
+        while True:
+            ready = [s for s in self._early if (self._next - s) & 0xFFFFFFFF < 1 << 31]
+            if not ready:
+                break
+            for start in ready:
+                known = (self._next - start) & 0xFFFFFFFF
+                fresh = self._early.pop(start)[known:]
+                if fresh:
+                    self._next = (self._next + len(fresh)) & 0xFFFFFFFF
+                    self._bytes += fresh
         self._cut(when)
 
     def _cut(self, when):
@@ -105,9 +107,8 @@ class Tap:
             return
         key = (peer, source, target)
         if flags & 2:
-            stream = self._streams[key] = Stream(
-                lambda when, *what: self.events.append((when, peer, way, *what)))
-            stream.start(sequence)
+            self._streams[key] = Stream(
+                lambda when, *what: self.events.append((when, peer, way, *what)), sequence)
         elif payload and key in self._streams:
             self._streams[key].take(when, sequence, payload)
 
@@ -118,7 +119,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
     tap = Tap()
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+    wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
     wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     wire.bind(("eth0", 0))
     wire.settimeout(0.2)
