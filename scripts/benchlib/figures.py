@@ -48,6 +48,7 @@ class Findings:
 
     def __init__(self):
         self.figures, self.samples, self.steps, self.failures, self.loads = [], {}, {}, [], {}
+        self.players = {}  # {label: {client: [what each player saw]}}
         self.wasted = self.downloaded = 0
 
     def distribution(self, label, values, rtt, goals=(), shown=("p50",)):
@@ -112,7 +113,8 @@ class Findings:
 
     def as_json(self):
         return {"figures": [{**dataclasses.asdict(f), "met": f.met()} for f in self.figures],
-                "samples": self.samples, "steps": self.steps, "failures": self.failures,
+                "samples": self.samples, "steps": self.steps, "players": self.players,
+                "failures": self.failures,
                 "loads": self.loads, "wasted": self.wasted, "downloaded": self.downloaded}
 
 

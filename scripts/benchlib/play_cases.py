@@ -55,6 +55,7 @@ def crowd(run):
 def _report(run, label, outcomes):
     done = {n: (o.began, o.results) for n, o in outcomes.items() if o}
     players = {n: [r for r in results if "stalls" in r] for n, (_, results) in done.items()}
+    run.found.players[label] = players
     add = run.found.figures.append
     add(Figure(f"{label}: first byte", "s",
                {n: max(p["first"] for p in ps) - done[n][0] for n, ps in players.items()}, rtt=RTT))

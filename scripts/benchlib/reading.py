@@ -66,7 +66,7 @@ def play(file, source, rate, seconds):
     """Plays film of `rate` bytes a second; says when it began and how often and long it stood."""
     total, got = int(rate * seconds), 0
     began = first_at = playing_since = None
-    stalls, stalled = 0, 0.0
+    stalls, stalled = [], 0.0  # [(film's time, how long)]
     while got < total:
         length = min(CHUNK, total - got)
         if playing_since is not None:
@@ -76,13 +76,13 @@ def play(file, source, rate, seconds):
         began = began or begin
         first_at = first_at or end
         if playing_since is not None and end > due + LATE_SECONDS:
-            stalls += 1
+            stalls.append((got / rate, end - due))
             stalled += end - due
         got += length
         if playing_since is None and got >= rate * START_SECONDS:
             playing_since = end
-    return {"begin": began, "first": first_at, "playing": playing_since, "stalls": stalls,
-            "stalled": stalled}
+    return {"begin": began, "first": first_at, "playing": playing_since, "stalls": len(stalls),
+            "stalled": stalled, "stalls_at": stalls}
 
 
 def sequential(file, source, total):
