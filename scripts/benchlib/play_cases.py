@@ -7,6 +7,7 @@ from .start_cases import FILE, FOUR_SEEDS, SIZE
 STEADY_BITS = 20e6
 SLOW = {"up": "1mbit", "delay": "137500us"}  # a round trip of 300 ms
 SHARE = 0.8  # of the capacity of the seeds that neither die nor stall
+CROWD_SHARE = 0.25  # of the link for each of the two players
 FILES, FILE_BYTES = 2000, 80 << 10
 
 
@@ -36,7 +37,7 @@ def crowd(run):
     """Two players, and an indexer that reads the heads of many files."""
     label = "two players and find"
     seconds = 20 if run.quick else 45
-    rate = 0.35 * DOWN_BITS / 8
+    rate = CROWD_SHARE * DOWN_BITS / 8
     for film in ("one.bin", "two.bin"):
         run.material.file(f"folder/{film}", int(rate * 50))
     for number in range(FILES):
