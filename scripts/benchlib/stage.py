@@ -47,7 +47,7 @@ class Material(contextlib.ExitStack):
         return path
 
     def torrent(self, name, version, piece):
-        """(with the tracker, without one): seeds know no tracker, it is not them that is measured."""
+        """(with the tracker, without one): seeds know no tracker, they are not what is measured."""
         key = (name, version, piece)
         if key not in self._torrents:
             told = self.folder / f"{name}-{version}-{piece}.torrent"
@@ -109,8 +109,9 @@ class Stage:
         tracker.start("tracker", [sys.executable, HERE / "tracker.py", TRACKER_PORT, *self.peers])
         rig.wait_for("the tracker", lambda: tracker.listening(TRACKER_PORT), 10)
         started = [self._start_seed(host) for host in self.seeds]
+        ready = {"libtorrent": '"ready", "have": [1-9]', "swarmfs": "seeding"}[self.kind]
         for proc in started:
-            proc.wait_text(r'"ready", "have": [1-9]' if self.kind == "libtorrent" else "seeding", 120)
+            proc.wait_text(ready, 120)
         for host in self.seeds:
             rig.wait_for("a seed", lambda h=host: h.listening(PEER_PORT), 20)
         # The first packets of a path would otherwise wait for ARP, which is two more round trips.

@@ -10,7 +10,7 @@ BLOCK = 16 << 10
 
 @contextlib.contextmanager
 def tap(stage, seconds):
-    """Listens at the client while the block runs; yields a list that holds the events afterwards."""
+    """Listens at the client while the block runs; the list it yields has the events afterwards."""
     out = stage.lab.dir / f"wiretap-{len(stage.client.procs)}.json"
     proc = stage.client.start("wiretap", [sys.executable, HERE / "wiretap.py", out, seconds])
     proc.wait_text("listening", 10)

@@ -4,13 +4,12 @@ Four seeds of 40 Mbit/s, a tracker and the client are hosts of tests/netlab; TCP
 measured beside btfs and libtorrent's own deadlines. Every byte that is read is compared.
 """
 import argparse
+import json
 import os
 import pathlib
 import platform
 import sys
 import time
-import json
-
 
 CASES = ("start-v2", "start-v1", "random-v2", "random-v1", "seeks", "player", "crowd", "sequential")
 
@@ -67,7 +66,7 @@ def show(found, versions, described):
     print(found.table(versions) + "\n")
     print("Distributions, in ms:\n\n" + found.distributions() + "\n")
     for label in found.steps:
-        print("Steps on the wire, medians since the beginning:\n\n" + found.step_table(label) + "\n")
+        print(f"Steps on the wire, medians since the beginning:\n\n{found.step_table(label)}\n")
     for figure in found.figures:
         if figure.met() is not None:
             print(f"{'met   ' if figure.met() else 'MISSED'} {figure.label}: "

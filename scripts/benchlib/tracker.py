@@ -17,7 +17,7 @@ def main():
               % (len(peers), len(compact), compact))
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        wbufsize = -1  # head and body in one packet: over a long way a second one costs a round trip
+        wbufsize = -1  # head and body in one packet: far away a second one costs a round trip
 
         def do_GET(self):
             self.send_response(200)
