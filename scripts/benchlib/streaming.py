@@ -8,9 +8,11 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import sys
 import time
 
+ALLOWED_CC = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 CASES = ("start-v2", "start-v1", "random-v2", "random-v1", "seeks", "player", "crowd", "sequential")
 
 
@@ -31,6 +33,9 @@ def arguments(words):
     for name in args.cases:
         if name not in CASES:
             parser.error(f"there is no case {name!r}; there are {', '.join(CASES)}")
+    if args.cc and args.cc not in ALLOWED_CC.read_text().split():
+        # Namespaces may use only what everybody may, and it is not for a benchmark to change that.
+        parser.error(f"hosts may not use {args.cc} here: it is not in {ALLOWED_CC}")
     return args
 
 
@@ -40,6 +45,7 @@ def netlab_missing():
 
 
 def measure(args, binary):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab and files are cleared
     from . import contestants, play_cases, random_cases, sequential_cases, start_cases
     from .run import Run
     from .stage import Material
