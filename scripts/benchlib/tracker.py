@@ -17,6 +17,8 @@ def main():
               % (len(peers), len(compact), compact))
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        wbufsize = -1  # head and body in one packet: far away a second one costs a round trip
+
         def do_GET(self):
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")

@@ -1,0 +1,39 @@
+"""From the start of a process to the first 4 KiB, and where that time goes on the wire."""
+from . import steps
+from .contestants import Job
+from .stage import DOWN_BITS, MIB, RTT
+
+FILE = "film.bin"
+SIZE = 1024 * MIB
+FOUR_SEEDS = [{}] * 4
+
+
+def start_v2(run):
+    _start(run, "start, v2, 4 MiB, swarmfs seeds", (FILE, "v2", 4 * MIB), "swarmfs",
+           {"p50": (8 * RTT, "<= 8 RTT"), "p95": (12 * RTT, "<= 12 RTT")})
+
+
+def start_v1(run):
+    limit = 10 * RTT + 1.15 * 8 * MIB / DOWN_BITS
+    _start(run, "start, v1, 1 MiB, libtorrent seeds", (FILE, "v1", MIB), "libtorrent",
+           {"p50": (limit, f"<= 10 RTT + 1.15 x piece ({1e3 * limit:.0f} ms)")})
+
+
+def _start(run, label, torrent, kind, goals):
+    run.material.file(FILE, SIZE)
+    count = 5 if run.quick else 20
+    took, on_wire = {}, {}
+    with run.stage(torrent, kind, FOUR_SEEDS) as stage:
+        for name in run.contestants:
+            for _ in range(run.times(name, count)):
+                with steps.tap(stage, 120) as events:
+                    outcome = run.measure(name, label, stage, [Job("first")], limit=45)
+                if outcome is None:
+                    continue
+                end = outcome.results[0]["first"]
+                took.setdefault(name, []).append(end - outcome.began)
+                on_wire.setdefault(name, []).append(
+                    {"mount visible": outcome.results[0]["visible"] - outcome.began,
+                     **steps.of_start(events, outcome.began, end, torrent[1] == "v1")})
+    run.found.distribution(label, took, RTT, goals, shown=("p50", "p95"))
+    run.found.steps[label] = RTT, on_wire

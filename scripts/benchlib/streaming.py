@@ -1,0 +1,104 @@
+"""scripts/bench streaming: what a reader waits for, over links of 50 ms and 100 Mbit/s.
+
+Four seeds of 40 Mbit/s, a tracker and the client are hosts of tests/netlab; TCP only. swarmfs is
+measured beside btfs and libtorrent's own deadlines. Every byte that is read is compared.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import signal
+import sys
+import time
+
+ALLOWED_CC = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+CASES = ("start-v2", "start-v1", "random-v2", "random-v1", "seeks", "player", "crowd", "sequential")
+
+
+def arguments(words):
+    parser = argparse.ArgumentParser(prog="bench streaming",
+                                     description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer starts, reads and seconds")
+    parser.add_argument("--cases", metavar="NAMES", help="of " + ",".join(CASES))
+    parser.add_argument("--only", metavar="NAMES", help="of swarmfs,btfs,libtorrent")
+    parser.add_argument("--cc", help="TCP's congestion control on every host (the kernel's choice)")
+    parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
+    parser.add_argument("--trace", type=pathlib.Path, metavar="DIR",
+                        help="mount with -vv and keep the logs there")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    args = parser.parse_args(words)
+    args.cases = args.cases.split(",") if args.cases else list(CASES)
+    for name in args.cases:
+        if name not in CASES:
+            parser.error(f"there is no case {name!r}; there are {', '.join(CASES)}")
+    if args.cc and args.cc not in ALLOWED_CC.read_text().split():
+        # Namespaces may use only what everybody may, and it is not for a benchmark to change that.
+        parser.error(f"hosts may not use {args.cc} here: it is not in {ALLOWED_CC}")
+    return args
+
+
+def netlab_missing():
+    import netlab
+    return netlab.missing()
+
+
+def measure(args, binary):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab and files are cleared
+    from . import contestants, play_cases, random_cases, sequential_cases, start_cases
+    from .run import Run
+    from .stage import Material
+    functions = {
+        "start-v2": start_cases.start_v2, "start-v1": start_cases.start_v1,
+        "random-v2": random_cases.random_v2, "random-v1": random_cases.random_v1,
+        "seeks": random_cases.seeks, "player": play_cases.player, "crowd": play_cases.crowd,
+        "sequential": sequential_cases.sequential}
+    everybody = contestants.available(binary, args.trace)
+    if args.only:
+        everybody = {n: c for n, c in everybody.items() if n in args.only.split(",")}
+    if not everybody:
+        sys.exit("bench: nothing to measure")
+    with Material() as material:
+        run = Run(everybody, binary, args.quick, args.cc, args.trace, material)
+        for name in args.cases:
+            functions[name](run)
+    run.found.judge_waste()
+    return run.found, {n: c.version for n, c in everybody.items()}
+
+
+def show(found, versions, described):
+    print(described + "\n")
+    print(found.table(versions) + "\n")
+    print("Distributions, in ms:\n\n" + found.distributions() + "\n")
+    for label in found.steps:
+        print(f"Steps on the wire, medians since the beginning:\n\n{found.step_table(label)}\n")
+    for figure in found.figures:
+        if figure.met() is not None:
+            print(f"{'met   ' if figure.met() else 'MISSED'} {figure.label}: "
+                  f"{figure.cell('swarmfs')} (goal {figure.goal})")
+    for name, label, why in found.failures:
+        print(f"FAILED {name}, {label}: {why.splitlines()[0]}")
+
+
+def main(words, prepare, build):
+    args = arguments(words)
+    prepare(netlab_missing)
+    if args.trace:
+        args.trace.mkdir(parents=True, exist_ok=True)
+    binary = args.binary.resolve() if args.binary else build()
+    began, load = time.monotonic(), os.getloadavg()[0]
+    found, versions = measure(args, binary)
+
+    from .stage import congestion_control
+    described = (f"1 GiB, RTT 50 ms, 100 Mbit/s down, four seeds of 40 Mbit/s, TCP only "
+                 f"({congestion_control(args.cc)}); {os.cpu_count()} cores, Linux "
+                 f"{platform.release()}, load {load:.1f} before and {os.getloadavg()[0]:.1f} after "
+                 f"{time.monotonic() - began:.0f} s")
+    show(found, versions, described)
+    if args.json:
+        args.json.write_text(json.dumps({"described": described, "versions": versions,
+                                         "quick": args.quick, **found.as_json()}, indent=1) + "\n")
+    missed = any(figure.met() is False for figure in found.figures)
+    broken = any(name == "swarmfs" for name, _, _ in found.failures)
+    return 1 if broken or (args.check and missed) else 0
