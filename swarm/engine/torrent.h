@@ -180,8 +180,9 @@ class Torrent {
     unsigned reqq = 250;
     std::deque<wire::BlockRef> upload_queue;
     std::optional<PieceIndex> sending_piece;  ///< begun for this peer
-    std::set<PieceIndex> reading;             ///< it asked for their leaf hashes
-    std::uint32_t sending = 0;  ///< cost of the blocks handed to the host and not yet sent
+    unsigned overtaken = 0;        ///< blocks sent since the oldest in the queue might have been
+    std::set<PieceIndex> reading;  ///< it asked for their leaf hashes
+    std::uint32_t sending = 0;     ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
     unsigned leaf_requests = 0;  ///< of its, waiting for the host
@@ -263,6 +264,7 @@ class Torrent {
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
                                            std::uint32_t end);
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
+  static Duration next_block_in(const Peer& peer);
   PartialPiece* partial(PieceIndex piece);
   PartialPiece* begin_piece(PieceIndex piece);
   bool room_for_new_piece() const;

@@ -27,7 +27,7 @@ Duration Torrent::shortest_piece_time() const {
 /// asked for, and not too near for what the peer can do. `allow_new`: one not begun yet will do.
 std::optional<PieceIndex> Torrent::nearest(const Peer& peer, Window& window, Duration each,
                                            bool allow_new) const {
-  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  const Duration mine = next_block_in(peer);
   bool contiguous = true;
   for (PieceIndex piece = window.cursor; piece < window.end; ++piece) {
     const PieceState state = picker_.state(piece);
@@ -95,7 +95,7 @@ Torrent::Hedge Torrent::find_overdue(const Peer& peer, PieceIndex piece, std::si
   const auto it = partials_.find(piece);
   if (it == partials_.end() || it->second.on_probation || !may_ask(peer, piece)) return found;
   const PartialPiece& p = it->second;
-  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  const Duration mine = next_block_in(peer);
   for (std::uint32_t b = 0; b < p.slots.size() && !found.block; ++b) {
     const BlockSlot& slot = p.slots[b];
     if (slot.state != BlockSlot::State::requested || slot.asked.size() >= copies ||
@@ -155,7 +155,7 @@ std::optional<wire::BlockRef> Torrent::next_in_end_game(Peer& peer, TimePoint no
     hedged_ += found.block->length;
     return found.block;
   }
-  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  const Duration mine = next_block_in(peer);
   if (possible) wake_at(now + std::max<Duration>(mine, milliseconds(20)));
   return std::nullopt;
 }

@@ -109,14 +109,18 @@ std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, TimePoint now)
 bool Torrent::worth_asking(const Peer& peer, PieceIndex piece) const {
   // An urgent block goes to a peer only if no other would bring it in half the time; a full queue
   // there is part of the estimate, so nobody idles for long.
-  const Duration mine = peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  const Duration mine = next_block_in(peer);
   for (const auto& [id, other] : peers_) {
     if (id == peer.id || other->closing || other->snubbed || !may_ask(*other, piece)) continue;
-    const Duration theirs =
-        other->pace.estimate(other->outstanding.size() * std::uint64_t{kBlockSize});
-    if (theirs * 2 + std::chrono::milliseconds(10) < mine) return false;
+    if (next_block_in(*other) * 2 + std::chrono::milliseconds(10) < mine) return false;
   }
   return true;
+}
+
+/// How long a block asked of a peer now would take. One that has stalled is the last to ask.
+Duration Torrent::next_block_in(const Peer& peer) {
+  if (peer.snubbed) return std::chrono::hours(1);
+  return peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
 }
 
 std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, TimePoint) {

@@ -78,5 +78,7 @@ inline constexpr std::size_t kMaxSuggested = 16;
 inline constexpr Duration kFirstCopyPatience = 400ms;
 /// And how long at most, so that a peer that takes its time on purpose holds nobody up.
 inline constexpr Duration kFirstCopyLongest = 30s;
+/// Blocks that a seed sends a peer ahead of its oldest request: 4 MiB.
+inline constexpr unsigned kMostOvertaken = 256;
 
 }  // namespace swarmfs::engine::limits

@@ -104,7 +104,9 @@ bool Torrent::first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint
 
 /// What a seed sends next: blocks that a reader waits for over there, as far as can be told; the
 /// piece it has begun for this peer; and then the one it has sent least of, so that it hands out
-/// each piece once before any twice. The queue's end if all is to wait.
+/// each piece once before any twice. But the oldest request is overtaken only so often: who waits
+/// for one piece that others have had would wait for the whole torrent. The queue's end if all is
+/// to wait.
 std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint now) {
   auto& queue = peer.upload_queue;
   const auto read = std::find_if(queue.begin(), queue.end(), [&](const wire::BlockRef& block) {
@@ -116,6 +118,10 @@ std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint 
     return block.piece == peer.sending_piece;
   });
   if (begun != queue.end()) return begun;
+  if (peer.overtaken >= limits::kMostOvertaken) {
+    peer.sending_piece = queue.front().piece;
+    return queue.begin();
+  }
   auto least = queue.end();
   for (auto it = queue.begin(); it != queue.end(); ++it) {
     if (least != queue.end() &&
@@ -139,6 +145,7 @@ void Torrent::send_blocks(Peer& peer, TimePoint now) {
     const auto chosen = next_upload(peer, now);
     if (chosen == peer.upload_queue.end()) return;
     const wire::BlockRef block = *chosen;
+    peer.overtaken = chosen == peer.upload_queue.begin() ? 0 : peer.overtaken + 1;
     peer.upload_queue.erase(chosen);
     peer.sending += std::max(block.length, limits::kMinSendCost);
     ++sent_per_piece_[block.piece.value];

@@ -389,5 +389,44 @@ TEST(Torrent, ConnectionsAreLimited) {
   EXPECT_FALSE(rig.torrent.add_peer(address(6), rig.handshake(6), 1ms, rig.now));
 }
 
+TEST(Torrent, ASeedDoesNotLetARequestWaitForAllOthers) {
+  constexpr std::uint32_t kPieces = 100;
+  Rig rig(make_content(Format::v1, kPiece, {std::uint64_t{kPieces} * kPiece}), true);
+  const auto join = [&](unsigned n) {
+    const PeerId peer = rig.accept(n);
+    rig.plain(peer, MessageId::have_none);
+    rig.plain(peer, MessageId::interested);
+    return peer;
+  };
+  const auto ask = [&](PeerId peer, std::uint32_t piece) {
+    for (std::uint32_t b = 0; b < 4; ++b)
+      rig.block_ref(peer, MessageId::request, {PieceIndex(piece), b * kBlockSize, kBlockSize});
+  };
+  const auto serve_all = [&](PeerId peer) {
+    for (std::size_t i = 0; i < rig.host.peers[peer].blocks.size(); ++i)
+      rig.torrent.on_block_sent(peer, BlockRef(rig.host.peers[peer].blocks[i]), true, rig.now);
+    return rig.host.peers[peer].blocks;
+  };
+  // Piece 0 has been sent before, so it is the last that is sent again.
+  const PeerId first = join(1);
+  ask(first, 0);
+  ASSERT_THAT(serve_all(first), SizeIs(4));
+  const PeerId second = join(2);
+  for (std::uint32_t piece = 1; piece <= 4; ++piece)
+    ask(second, piece);  // fills what is sent ahead
+  ask(second, 0);
+  for (std::uint32_t piece = 5; piece < kPieces; ++piece) ask(second, piece);
+  const auto sent = serve_all(second);
+  ASSERT_THAT(sent, SizeIs(4 * kPieces));
+  const auto place = [&](std::uint32_t block) {
+    return std::find(sent.begin(), sent.end(),
+                     BlockRef{PieceIndex(0), block * kBlockSize, kBlockSize}) -
+           sent.begin();
+  };
+  EXPECT_GT(place(0), 200) << "what others have had comes later";
+  EXPECT_LE(place(0), 16 + limits::kMostOvertaken) << "but it does come";
+  EXPECT_EQ(place(3), place(0) + 3) << "and then all of it";
+}
+
 }  // namespace
 }  // namespace swarmfs::engine
