@@ -9,24 +9,13 @@
 #include <thread>
 #include <utility>
 
+#include "mount/describe.h"
 #include "mount/exit_codes.h"
 #include "swarm/base/hex.h"
 
 namespace swarmfs::mount {
 
 using namespace std::chrono_literals;
-
-static std::string_view format_name(metainfo::Format format) {
-  switch (format) {
-    case metainfo::Format::v1:
-      return "v1";
-    case metainfo::Format::v2:
-      return "v2";
-    case metainfo::Format::hybrid:
-      return "hybrid";
-  }
-  return "";
-}
 
 /// Buckets by powers of two of a microsecond (mount/latency.h), and what follows from them.
 static nlohmann::json latencies_json(const Latencies& l) {
