@@ -52,9 +52,10 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
   }
 }
 
-void PeerPace::path_rtt_is(Duration rtt, TimePoint now) {
-  if (min_rtt_ == Duration::max() || rtt <= min_rtt_) return;
-  min_rtt_ = rtt;
+void PeerPace::path_rtt_is(std::optional<Duration> rtt, TimePoint now) {
+  path_asked_at_ = now;
+  if (!rtt || min_rtt_ == Duration::max() || *rtt <= min_rtt_) return;
+  min_rtt_ = *rtt;
   min_rtt_at_ = now;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "swarm/base/block.h"
 #include "swarm/base/clock.h"
@@ -39,10 +40,16 @@ class PeerPace {
 
   /// The TCP handshake's round trip, when known: a first guess before any block came.
   void set_connect_rtt(Duration rtt) { min_rtt_ = rtt; }
-  /// True when the round trip was last seen long ago: then the host's word counts too.
+  /// True when the round trip was last seen long ago.
   bool rtt_is_old(TimePoint now) const { return now - min_rtt_at_ > kRttLasts; }
-  /// The path's shortest round trip of late, as the kernel has it. A peer needs at least that.
-  void path_rtt_is(Duration rtt, TimePoint now);
+  /// True when it is old and the host has not been asked for a while either, which costs a system
+  /// call.
+  bool wants_path_rtt(TimePoint now) const {
+    return rtt_is_old(now) && now - path_asked_at_ > kRttLasts;
+  }
+  /// The path's shortest round trip of late, as the kernel has it, if it has. A peer needs at least
+  /// that.
+  void path_rtt_is(std::optional<Duration> rtt, TimePoint now);
 
   /// A block asked at `sent` arrived while `outstanding` requests, it among them, were with the
   /// peer; only a queue that was kept full can show that more depth would bring more.
@@ -69,6 +76,7 @@ class PeerPace {
   Duration min_rtt_ = Duration::max();
   TimePoint min_rtt_at_{};
   Duration lightest_ = Duration::max();  ///< since min_rtt_at_, of blocks with a short queue
+  TimePoint path_asked_at_{};
   TimePoint last_arrival_{};
   double busy_bytes_ = 0;
   double busy_seconds_ = 0;

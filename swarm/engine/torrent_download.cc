@@ -209,8 +209,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   const auto asked = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                   [&](const Outstanding& o) { return o.block == block; });
   if (asked != peer.outstanding.end()) {
-    if (peer.pace.rtt_is_old(now))
-      if (const auto rtt = host_.path_rtt(peer.id)) peer.pace.path_rtt_is(*rtt, now);
+    if (peer.pace.wants_path_rtt(now)) peer.pace.path_rtt_is(host_.path_rtt(peer.id), now);
     peer.pace.on_block(block.length, asked->sent, now, peer.outstanding.size());
     peer.outstanding.erase(asked);
     peer.snubbed = false;

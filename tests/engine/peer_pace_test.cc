@@ -86,6 +86,9 @@ TEST(PeerPace, TakesTheKernelsWordForALongerPath) {
   peer.delay = 30ms;
   peer.run(15s);
   ASSERT_TRUE(peer.pace.rtt_is_old(peer.now));
+  ASSERT_TRUE(peer.pace.wants_path_rtt(peer.now));
+  peer.pace.path_rtt_is(std::nullopt, peer.now);
+  EXPECT_FALSE(peer.pace.wants_path_rtt(peer.now)) << "not asked at every block";
   peer.pace.path_rtt_is(30ms, peer.now);
   peer.run(1s);
   EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * 0.03);
