@@ -1,6 +1,7 @@
 #include "fs/read_window.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace swarmfs::fs {
 
@@ -14,6 +15,7 @@ ReadWindow::Outcome ReadWindow::on_read(std::uint64_t offset, std::uint64_t leng
   const std::uint64_t end = offset + length;
   outcome.stream = stream_for(offset, end, outcome.changes);
   Stream& stream = streams_[outcome.stream];
+  note_rate(stream, end, now);
   stream.last_read = now;
   stream.left_at.reset();
   note_jump(outcome.stream, reader, now);
@@ -57,6 +59,31 @@ std::uint32_t ReadWindow::stream_for(std::uint64_t offset, std::uint64_t end,
   return index;
 }
 
+/// What a read goes beyond the one before it was taken in the time between them.
+void ReadWindow::note_rate(Stream& stream, std::uint64_t end, TimePoint now) const {
+  if (std::exchange(stream.waited, false) || end <= stream.position) return;
+  if (now - stream.last_read > tuning_.rate_memory) return;  // it rested
+  stream.free_bytes += static_cast<double>(end - stream.position);
+  stream.free_seconds += to_seconds(now - stream.last_read);
+  if (stream.free_seconds < to_seconds(tuning_.rate_memory)) return;
+  stream.free_bytes /= 2;
+  stream.free_seconds /= 2;
+}
+
+double ReadWindow::rate(const Stream& stream) const {
+  return stream.free_seconds < to_seconds(tuning_.rate_known_after)
+             ? 0
+             : stream.free_bytes / stream.free_seconds;
+}
+
+std::uint64_t ReadWindow::cap(const Stream& stream) const {
+  const double bps = rate(stream);
+  if (bps == 0) return tuning_.cap;
+  const auto bytes = static_cast<std::uint64_t>(
+      std::min(bps * to_seconds(tuning_.horizon), static_cast<double>(tuning_.cap)));
+  return std::clamp(bytes, tuning_.least_for_horizon, tuning_.cap);
+}
+
 void ReadWindow::note_jump(std::uint32_t to, std::uint32_t reader, TimePoint now) {
   for (std::uint32_t i = 0; i < streams_.size(); ++i) {
     Stream& stream = streams_[i];
@@ -77,7 +104,8 @@ void ReadWindow::advance(std::uint32_t index, std::uint64_t offset, std::uint64_
   while (stream.size == 0 || (stream.size < tuning_.cap && stream.run >= 2 * stream.size))
     stream.size = stream.size == 0 ? tuning_.first : std::min(stream.size * 2, tuning_.cap);
   const std::uint64_t begin = std::min(stream.position, file_length_);
-  const std::uint64_t window_end = std::min(begin + stream.size, file_length_);
+  const std::uint64_t window_end =
+      std::min(begin + std::min(stream.size, cap(stream)), file_length_);
   if (begin == window_end && stream.shown_begin == stream.shown_end) return;
   // Small steps are not worth telling; the last bytes of the file and a whole new place are.
   const std::uint64_t step = std::max<std::uint64_t>(stream.size / 8, 1);
@@ -87,7 +115,7 @@ void ReadWindow::advance(std::uint32_t index, std::uint64_t offset, std::uint64_
   if (!moved) return;
   stream.shown_begin = begin;
   stream.shown_end = window_end;
-  out.push_back({index, begin, window_end});
+  out.push_back({index, begin, window_end, rate(stream)});
 }
 
 void ReadWindow::close(std::uint32_t index, std::vector<WindowChange>& out) {

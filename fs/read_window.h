@@ -22,6 +22,13 @@ struct WindowTuning {
   std::uint64_t longest_skip = 16 << 20;  ///< nor is a longer one that lands inside the window
   Duration patience = std::chrono::milliseconds(20);  ///< before an abandoned place is a seek
   std::uint32_t streams = 8;
+  /// A reader whose rate is known gets a window for so long, but for no fewer bytes than that.
+  Duration horizon = std::chrono::seconds(30);
+  std::uint64_t least_for_horizon = 4 << 20;
+  /// A rate is known once reads without a wait were watched for so long, and is of about the last
+  /// `rate_memory` of them.
+  Duration rate_known_after = std::chrono::milliseconds(500);
+  Duration rate_memory = std::chrono::seconds(4);
 };
 
 /// Bytes [begin, end) that a stream wants; empty: it wants nothing any more.
@@ -29,6 +36,8 @@ struct WindowChange {
   std::uint32_t stream = 0;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
+  /// How fast its reader takes bytes that are here, per second; 0 while that is not known.
+  double bps = 0;
   bool operator==(const WindowChange&) const = default;
 };
 
@@ -44,6 +53,9 @@ class ReadWindow {
   /// A read of [offset, offset + length), length > 0, made by thread `reader`. Where threads cannot
   /// be told apart, 0 for all: then reading at two places in turn counts as seeking.
   Outcome on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
+  /// The last read of a stream was not answered at once: the time until the next says nothing of
+  /// how fast its reader takes what is here.
+  void on_wait(std::uint32_t stream) { streams_[stream].waited = true; }
 
   /// Drops the windows of places that their reader left for longer than the patience.
   std::vector<WindowChange> on_timer(TimePoint now);
@@ -59,11 +71,17 @@ class ReadWindow {
     std::uint64_t shown_end = 0;
     std::uint32_t reader = 0;
     TimePoint last_read{};
+    bool waited = true;     ///< since last_read; the first read has nothing to be timed by
+    double free_bytes = 0;  ///< read without a wait in free_seconds
+    double free_seconds = 0;
     std::optional<TimePoint> left_at;  ///< its reader read elsewhere then
   };
 
   bool continues(const Stream& stream, std::uint64_t offset, std::uint64_t end) const;
   std::uint32_t stream_for(std::uint64_t offset, std::uint64_t end, std::vector<WindowChange>& out);
+  void note_rate(Stream& stream, std::uint64_t end, TimePoint now) const;
+  double rate(const Stream& stream) const;
+  std::uint64_t cap(const Stream& stream) const;
   void note_jump(std::uint32_t to, std::uint32_t reader, TimePoint now);
   void advance(std::uint32_t index, std::uint64_t offset, std::uint64_t end,
                std::vector<WindowChange>& out);

@@ -124,6 +124,7 @@ void FuseReads::read(Request request) {
     answer(*ticket, std::move(*result));
     return;
   }
+  r.file->on_wait(noted.stream);
   {
     const std::lock_guard lock(ticket->mutex);
     ticket->id = id;

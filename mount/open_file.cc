@@ -14,10 +14,15 @@ OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, st
   if (first_read_ == TimePoint{}) first_read_ = now;
   const auto outcome = window_.on_read(offset, length, reader, now);
   tell(outcome.changes);
-  Noted noted{handle_of(outcome.stream), std::nullopt};
+  Noted noted{handle_of(outcome.stream), outcome.stream, std::nullopt};
   if (!timer_runs_) noted.deadline = window_.deadline();
   if (noted.deadline) timer_runs_ = true;
   return noted;
+}
+
+void OpenFile::on_wait(std::uint32_t stream) {
+  const std::lock_guard lock(mutex_);
+  window_.on_wait(stream);
 }
 
 std::optional<Duration> OpenFile::first_answer(TimePoint now) {
@@ -52,7 +57,8 @@ HandleId OpenFile::handle_of(std::uint32_t stream) {
 
 void OpenFile::tell(const std::vector<fs::WindowChange>& changes) {
   for (const auto& change : changes) {
-    target_.source->set_window(handle_of(change.stream), target_.index, change.begin, change.end);
+    target_.source->set_window(handle_of(change.stream), target_.index, change.begin, change.end,
+                               change.bps);
   }
 }
 

@@ -30,11 +30,14 @@ class OpenFile {
 
   struct Noted {
     HandleId handle;  ///< who asks, for the source
+    std::uint32_t stream = 0;
     /// When to call on_timer(); nothing if nothing is due or a call is on its way already.
     std::optional<TimePoint> deadline;
   };
   /// Notes a read, tells the source the windows that follow from it.
   Noted on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
+  /// A read of that stream could not be answered at once.
+  void on_wait(std::uint32_t stream);
   /// For the first answer that brings bytes: the time since the first read. Nothing ever after.
   std::optional<Duration> first_answer(TimePoint now);
   /// Returns the next deadline.

@@ -105,12 +105,14 @@ void TorrentContent::keep_layers() {
 void TorrentContent::cancel(ReadId read) { driver_->cancel_read(read); }
 
 void TorrentContent::set_window(HandleId handle, FileIndex file, std::uint64_t begin,
-                                std::uint64_t end) {
-  if (begin >= end) return driver_->set_window(handle, PieceIndex(0), PieceIndex(0));
-  const std::uint64_t base = layout_.files()[file.value].offset;
+                                std::uint64_t end, double bps) {
+  if (begin >= end) return driver_->set_window(handle, {});
+  const std::uint64_t from = layout_.files()[file.value].offset + begin;
+  const std::uint64_t last = layout_.files()[file.value].offset + end - 1;
   const std::uint64_t length = layout_.piece_length();
-  driver_->set_window(handle, PieceIndex(static_cast<std::uint32_t>((base + begin) / length)),
-                      PieceIndex(static_cast<std::uint32_t>((base + end - 1) / length + 1)));
+  driver_->set_window(handle, {PieceIndex(static_cast<std::uint32_t>(from / length)),
+                               PieceIndex(static_cast<std::uint32_t>(last / length + 1)),
+                               static_cast<std::uint32_t>(from % length), bps});
 }
 
 void TorrentContent::close(HandleId handle) { driver_->close_handle(handle); }

@@ -40,7 +40,8 @@ class TorrentContent final : public ContentSource,
   // ContentSource
   ReadId read(const ReadRequest& request, ReadDone done) override;
   void cancel(ReadId read) override;
-  void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end) override;
+  void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
+                  double bps) override;
   void close(HandleId handle) override;
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
   std::uint64_t bytes_here(FileIndex file) const override;

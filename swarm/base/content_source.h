@@ -55,10 +55,11 @@ class ContentSource {
   /// Drops a parked read: `done` gets `cancelled` unless it has been called already.
   virtual void cancel(ReadId read) = 0;
 
-  /// Says which bytes [begin, end) of a file this handle will want next, nearest first; replaces
-  /// what it said before. An empty range drops it.
-  virtual void set_window(HandleId handle, FileIndex file, std::uint64_t begin,
-                          std::uint64_t end) = 0;
+  /// Says which bytes [begin, end) of a file this handle will want next, nearest first, and how
+  /// fast it takes them (bytes per second; 0: as fast as they come); replaces what it said before.
+  /// An empty range drops it.
+  virtual void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
+                          double bps) = 0;
   /// The handle is gone: its reads are cancelled and its window is dropped.
   virtual void close(HandleId handle) = 0;
 

@@ -125,7 +125,7 @@ void Torrent::on_timer(TimePoint now) {
     const auto next = std::next(it);
     if (now >= expiry) {
       const ReadId id = it->first;
-      forget_read(it);
+      drop_read(it);
       host_.read_failed(id, fail(ErrorKind::timed_out, "no peer brought the data in time"));
     } else {
       wake_at(expiry);

@@ -69,6 +69,13 @@ struct TorrentStats {
   std::vector<std::uint32_t> sent_per_piece;  ///< blocks uploaded, by piece
 };
 
+/// What lies ahead of a reader: pieces [first, end), nearest first; none to want nothing.
+struct Ahead {
+  PieceIndex first, end;
+  std::uint32_t begin = 0;  ///< where in `first` the reader is, in bytes
+  double bps = 0;           ///< how fast it takes them, in bytes per second; 0: as they come
+};
+
 class Torrent {
  public:
   /// `roots` is shared with whoever verifies pieces; only the Torrent adds to it from now on. Of
@@ -107,8 +114,9 @@ class Torrent {
   void add_read(ReadId read, HandleId handle, std::vector<Layout::Span> spans, TimePoint now);
   /// Drops a parked read without an answer.
   void cancel_read(ReadId read, TimePoint now);
-  /// Pieces this handle wants next, nearest first; empty to drop.
-  void set_window(HandleId handle, PieceIndex first, PieceIndex end, TimePoint now);
+  /// What a handle wants next instead of what it wanted before. Requests for what no handle wants
+  /// any more are taken back.
+  void set_window(HandleId handle, const Ahead& ahead, TimePoint now);
   void close_handle(HandleId handle, TimePoint now);
 
   // --- time
@@ -185,6 +193,7 @@ class Torrent {
     std::uint32_t sending = 0;     ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
+    unsigned may_cross = 0;      ///< blocks that may come though their requests were cancelled
     unsigned leaf_requests = 0;  ///< of its, waiting for the host
     double patience;             ///< left with its costly messages, as of patience_at
     TimePoint patience_at;
@@ -200,8 +209,10 @@ class Torrent {
     WaitTrace trace;
   };
   struct Window {
-    PieceIndex first, end;
+    Ahead ahead;
+    TimePoint told_at;
     PieceIndex cursor;  ///< nothing to ask for before it
+    bool covers(PieceIndex piece) const { return ahead.first <= piece && piece < ahead.end; }
   };
   /// Senders of a piece that failed, to be compared with the right bytes (smart ban).
   struct Suspect {
@@ -258,13 +269,11 @@ class Torrent {
   bool verifiable(PieceIndex piece) const;
   bool anything_to_begin() const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
-  std::optional<wire::BlockRef> next_urgent(Peer& peer, TimePoint now);
+  static std::size_t depth(const Peer& peer);
   std::optional<wire::BlockRef> next_unhurried(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
                                            std::uint32_t end);
-  bool worth_asking(const Peer& peer, PieceIndex piece) const;
-  static Duration next_block_in(const Peer& peer);
   PartialPiece* partial(PieceIndex piece);
   PartialPiece* begin_piece(PieceIndex piece);
   bool room_for_new_piece() const;
@@ -282,15 +291,29 @@ class Torrent {
   void piece_done(PieceIndex piece, TimePoint now);
   void lose(PieceIndex piece, TimePoint now);
 
+  // torrent_urgent.cc: what somebody waits for
+  bool worth_asking(const Peer& peer, PieceIndex piece) const;
+  static Duration next_block_in(const Peer& peer);
+  template <class Of>
+  std::optional<wire::BlockRef> next_urgent(Peer& peer, Of of);
+  std::optional<wire::BlockRef> next_needed(Peer& peer, TimePoint now);
+
   // torrent_ahead.cc: what readers will want next, and second copies
   struct Hedge {
     std::optional<wire::BlockRef> block;
     bool possible = false;  ///< a block was looked at that may become overdue
   };
-  Duration shortest_piece_time() const;
-  std::optional<PieceIndex> nearest(const Peer& peer, Window& window, Duration each,
-                                    bool allow_new) const;
-  std::optional<wire::BlockRef> next_in_windows(Peer& peer);
+  struct Near {
+    PieceIndex piece;
+    Duration slack;
+  };
+  double capacity_bps() const;
+  static bool paced(const Window& window, double capacity);
+  Duration slack(const Window& window, PieceIndex piece, double capacity, TimePoint now) const;
+  bool some_peer_is_tried() const;
+  std::optional<Near> nearest(const Peer& peer, Window& window, double capacity, bool allow_new,
+                              TimePoint now) const;
+  std::optional<wire::BlockRef> next_in_windows(Peer& peer, bool pressing, TimePoint now);
   bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
   Hedge find_overdue(const Peer& peer, PieceIndex piece, std::size_t copies, TimePoint now) const;
   bool hedged_enough() const;
@@ -314,11 +337,13 @@ class Torrent {
   std::vector<ChokePeer> choke_view(TimePoint now) const;
 
   // torrent_reads.cc
+  void take_back(PieceIndex first, PieceIndex end);
   void rewind_windows();
   bool span_ready(const Layout::Span& span) const;
   bool ready(const ParkedRead& read) const;
   void answer_reads(PieceIndex piece);
   void note_progress(PieceIndex piece, TimePoint now);
+  void drop_read(std::map<ReadId, ParkedRead>::iterator it);
   void forget_read(std::map<ReadId, ParkedRead>::iterator it);
 
   // torrent_explain.cc: what reads wait for, for people
@@ -346,8 +371,9 @@ class Torrent {
   bool knows_leaves(const Layout::Span& span) const;
   bool leaves_asked(const Layout::Span& span, std::uint32_t first_leaf) const;
   bool verifies_alone(const Layout::Span& span) const;
-  void want_leaves(const Layout::Span& span, TimePoint now);
+  void want_leaves(const Layout::Span& span, std::size_t most, TimePoint now);
   void want_leaves_of_reads(TimePoint now);
+  void want_leaves_of_windows(TimePoint now);
   void on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now);
   void on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint now);
   void answer_hash_request(Peer& peer, const wire::HashRef& ref, FileIndex file,
@@ -402,6 +428,7 @@ class Torrent {
   std::map<ReadId, ParkedRead> reads_;
   std::map<PieceIndex, std::vector<ReadId>> reads_by_piece_;
   std::map<HandleId, Window> windows_;
+  unsigned pressing_run_ = 0;  ///< blocks of pressing windows since the last of a parked read
 
   /// Proven leaf hashes of pieces in flight, by block.
   std::map<PieceIndex, std::vector<std::optional<Sha256Hash>>> leaves_;

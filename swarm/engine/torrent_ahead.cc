@@ -1,9 +1,9 @@
 // Torrent: what readers will want next, and what they or the end of the download wait for too long.
 //
-// A window is what lies ahead of one reader. Its pieces are fetched nearest first, and over all
-// readers the one goes first whose next missing piece is nearest: a reader with a long way still
-// covered does not starve one that is about to wait. Peers that would bring a block too late take
-// one further ahead instead.
+// A window is what lies ahead of one reader. Each of its pieces has a deadline: when the reader
+// gets there, at the rate at which it has been reading, or at the rate at which all peers together
+// deliver if it takes whatever comes. Over all windows the missing piece goes first whose deadline
+// is first, and a peer that would be late for it takes a later one instead.
 #include <algorithm>
 #include <utility>
 
@@ -14,22 +14,38 @@ namespace swarmfs::engine {
 
 using std::chrono::milliseconds;
 
-/// How long a reader that takes all that the peers can bring needs for a piece. It may be slower;
-/// then there is more time than this says.
-Duration Torrent::shortest_piece_time() const {
+/// Bytes a second that the peers which may be asked have been delivering when asked.
+double Torrent::capacity_bps() const {
   double bps = 0;
   for (const auto& [id, peer] : peers_)
     if (!peer->closing && !peer->peer_choking && !peer->snubbed) bps += peer->pace.rate_bps();
-  return from_seconds(layout_.piece_length() / std::max(bps, 1e4));
+  return std::max(bps, 1e4);
+}
+
+/// Whether the peers can keep ahead of the reader.
+bool Torrent::paced(const Window& window, double capacity) {
+  return window.ahead.bps > 0 && window.ahead.bps < capacity * limits::kPacedShare;
+}
+
+/// How long until the reader gets to a piece of its window; negative if it should be there already.
+Duration Torrent::slack(const Window& window, PieceIndex piece, double capacity,
+                        TimePoint now) const {
+  const auto pieces = static_cast<double>(piece.value - window.ahead.first.value);
+  const double bytes =
+      std::max(0.0, pieces * layout_.piece_length() - static_cast<double>(window.ahead.begin));
+  if (!paced(window, capacity)) return from_seconds(bytes / capacity);
+  return from_seconds(bytes / window.ahead.bps) - (now - window.told_at);
 }
 
 /// The nearest piece of a window that this peer may be asked for now: with a block that nobody was
 /// asked for, and not too near for what the peer can do. `allow_new`: one not begun yet will do.
-std::optional<PieceIndex> Torrent::nearest(const Peer& peer, Window& window, Duration each,
-                                           bool allow_new) const {
+std::optional<Torrent::Near> Torrent::nearest(const Peer& peer, Window& window, double capacity,
+                                              bool allow_new, TimePoint now) const {
   const Duration mine = next_block_in(peer);
+  // What an unknown peer makes of one request says whether it may be trusted with more.
+  const bool untried = peer.pace.rate_bps() == 0 && !peer.outstanding.empty();
   bool contiguous = true;
-  for (PieceIndex piece = window.cursor; piece < window.end; ++piece) {
+  for (PieceIndex piece = window.cursor; piece < window.ahead.end; ++piece) {
     const PieceState state = picker_.state(piece);
     const auto it = partials_.find(piece);
     const PartialPiece* p = it == partials_.end() ? nullptr : &it->second;
@@ -41,27 +57,45 @@ std::optional<PieceIndex> Torrent::nearest(const Peer& peer, Window& window, Dur
     contiguous = false;
     if ((p == nullptr && !allow_new) || !may_ask(peer, piece)) continue;
     if (p != nullptr && p->on_probation && p->sole != PeerId{} && p->sole != peer.id) continue;
-    const auto ahead = static_cast<Duration::rep>(piece.value - window.first.value);
-    if (mine <= each * ahead || worth_asking(peer, piece)) return piece;
+    const Duration left = slack(window, piece, capacity, now);
+    if (untried && left < limits::kUntriedSlack && some_peer_is_tried()) continue;
+    if (mine <= left || worth_asking(peer, piece)) return Near{piece, left};
   }
   return std::nullopt;
 }
 
-std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer) {
+bool Torrent::some_peer_is_tried() const {
+  return std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
+    const Peer& peer = *entry.second;
+    return !peer.closing && !peer.snubbed && !peer.peer_choking && peer.pace.rate_bps() > 0;
+  });
+}
+
+/// The block with the first deadline in any window, of those `pressing` if that is asked for.
+std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing, TimePoint now) {
   if (windows_.empty()) return std::nullopt;
-  const Duration each = shortest_piece_time();
+  const double capacity = capacity_bps();
+  // As long as a piece takes, twice over, and a hedge with it.
+  const Duration close =
+      from_seconds(2 * layout_.piece_length() / capacity) + limits::kPressingSlack;
   for (const bool allow_new : {true, false}) {
-    std::optional<PieceIndex> best;
-    std::uint32_t least = 0;
+    std::optional<Near> best;
+    const Window* of = nullptr;
     for (auto& [handle, window] : windows_) {
-      const auto piece = nearest(peer, window, each, allow_new);
-      if (!piece || (best && piece->value - window.first.value >= least)) continue;
-      best = piece;
-      least = piece->value - window.first.value;
+      if (pressing && !paced(window, capacity)) continue;
+      const auto near = nearest(peer, window, capacity, allow_new, now);
+      if (!near || (pressing && near->slack > close) || (best && near->slack >= best->slack))
+        continue;
+      best = near;
+      of = &window;
     }
     if (!best) return std::nullopt;
-    if (partial(*best) == nullptr && !make_room()) continue;
-    return free_block(*best, peer, 0, layout_.block_count(*best));
+    const PieceIndex piece = best->piece;
+    if (partial(piece) == nullptr && !make_room()) continue;
+    // Where the reader is first, since blocks of a v2 piece are readable one by one.
+    const std::uint32_t at = piece == of->ahead.first ? of->ahead.begin / kBlockSize : 0;
+    if (auto block = free_block(piece, peer, at, layout_.block_count(piece))) return block;
+    return free_block(piece, peer, 0, at);
   }
   return std::nullopt;
 }
@@ -126,8 +160,8 @@ std::optional<wire::BlockRef> Torrent::next_hedge(Peer& peer, TimePoint now) {
   if (!hedged_enough()) {
     for (const auto& [handle, window] : windows_) {
       const std::uint32_t end =
-          std::min(window.end.value, window.first.value + limits::kPiecesHedgedAhead);
-      for (PieceIndex piece = window.first; piece.value < end; ++piece) {
+          std::min(window.ahead.end.value, window.ahead.first.value + limits::kPiecesHedgedAhead);
+      for (PieceIndex piece = window.ahead.first; piece.value < end; ++piece) {
         const Hedge found = find_overdue(peer, piece, limits::kMaxCopies, now);
         possible = possible || found.possible;
         if (!found.block) continue;

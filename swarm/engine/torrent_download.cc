@@ -15,16 +15,20 @@ namespace swarmfs::engine {
 void Torrent::fill(Peer& peer, TimePoint now) {
   if (peer.closing || !peer.ready || !peer.am_interested) return;
   if (peer.peer_choking && peer.allowed_fast.empty()) return;
-  const std::size_t depth = peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
   const std::size_t urgent_depth =
-      peer.snubbed ? 1 : std::min<std::size_t>(depth + limits::kUrgentAhead, peer.reqq);
-  while (peer.outstanding.size() < std::max(depth, urgent_depth)) {
-    auto block = next_urgent(peer, now);
+      peer.snubbed ? 1 : std::min<std::size_t>(depth(peer) + limits::kUrgentAhead, peer.reqq);
+  while (peer.outstanding.size() < std::max(depth(peer), urgent_depth)) {
+    auto block = next_needed(peer, now);
     if (!block) block = next_hedge(peer, now);
-    if (!block && peer.outstanding.size() < depth) block = next_unhurried(peer, now);
+    if (!block && peer.outstanding.size() < depth(peer)) block = next_unhurried(peer, now);
     if (!block) break;
     ask(peer, *block, now);
   }
+}
+
+/// Requests to keep with a peer. One that has stalled must show first that it goes on.
+std::size_t Torrent::depth(const Peer& peer) {
+  return peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
 }
 
 /// While a v2 file's piece layer is missing, a right piece could not be told from a wrong one.
@@ -64,7 +68,7 @@ bool Torrent::make_room() {
     if (picker_.state(piece) != PieceState::in_flight || reads_by_piece_.contains(piece))
       return false;
     for (const auto& [handle, window] : windows_)
-      if (window.first <= piece && piece < window.end) return false;
+      if (window.covers(piece)) return false;
     return std::all_of(p.slots.begin(), p.slots.end(),
                        [](const BlockSlot& slot) { return slot.asked.empty(); });
   };
@@ -85,6 +89,7 @@ PartialPiece* Torrent::begin_piece(PieceIndex piece) {
   picker_.set_state(piece, PieceState::in_flight);
   PartialPiece& p = partials_.emplace(piece, PartialPiece(layout_, piece)).first->second;
   p.on_probation = suspects_.contains(piece);
+  if (!windows_.empty()) want_hashes_ = true;
   return &p;
 }
 
@@ -101,55 +106,9 @@ std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer, 
 }
 
 std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, TimePoint now) {
-  if (auto block = next_in_windows(peer)) return block;
+  if (auto block = next_in_windows(peer, false, now)) return block;
   if (auto block = next_backfill(peer)) return block;
   return next_in_end_game(peer, now);
-}
-
-bool Torrent::worth_asking(const Peer& peer, PieceIndex piece) const {
-  // An urgent block goes to a peer only if no other would bring it in half the time; a full queue
-  // there is part of the estimate, so nobody idles for long.
-  const Duration mine = next_block_in(peer);
-  for (const auto& [id, other] : peers_) {
-    if (id == peer.id || other->closing || other->snubbed || !may_ask(*other, piece)) continue;
-    if (next_block_in(*other) * 2 + std::chrono::milliseconds(10) < mine) return false;
-  }
-  return true;
-}
-
-/// How long a block asked of a peer now would take. One that has stalled is the last to ask.
-Duration Torrent::next_block_in(const Peer& peer) {
-  if (peer.snubbed) return std::chrono::hours(1);
-  return peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
-}
-
-std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, TimePoint) {
-  unsigned looked = 0;
-  std::optional<PieceIndex> last;
-  for (const auto& [id, read] : reads_) {
-    if (++looked > limits::kReadsLookedAt) break;
-    for (const Layout::Span& span : read.spans) {
-      if (last == span.piece || !may_ask(peer, span.piece) || span.length == 0) continue;
-      const PartialPiece* p = partial(span.piece);
-      if (p != nullptr && p->free == 0) {
-        last = span.piece;
-        continue;
-      }
-      // The range itself first; the rest of the piece as well, unless the range alone can be
-      // verified: then the rest would only stand in the way of the next read.
-      const std::uint32_t first = span.begin / kBlockSize;
-      const std::uint32_t end = (span.begin + span.length - 1) / kBlockSize + 1;
-      const bool of_range = p == nullptr || p->any_free(first, end);
-      if (!of_range && verifies_alone(span)) continue;
-      if (!worth_asking(peer, span.piece)) continue;  // last, since it looks at every peer
-      if (of_range)
-        if (auto block = free_block(span.piece, peer, first, end)) return block;
-      if (verifies_alone(span)) continue;
-      if (auto block = free_block(span.piece, peer, 0, layout_.block_count(span.piece)))
-        return block;
-    }
-  }
-  return std::nullopt;
 }
 
 std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
@@ -213,6 +172,8 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
     peer.pace.on_block(block.length, asked->sent, now, peer.outstanding.size());
     peer.outstanding.erase(asked);
     peer.snubbed = false;
+  } else if (peer.may_cross > 0) {
+    --peer.may_cross;
   } else if (++peer.unasked > limits::kMaxUnasked) {
     return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
   }
@@ -244,6 +205,7 @@ void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index) {
     Peer* other = find(id);
     if (other == nullptr) continue;
     std::erase_if(other->outstanding, [&](const Outstanding& o) { return o.block == block; });
+    ++other->may_cross;
     wire::append_block_ref(to(*other), wire::MessageId::cancel, block);
   }
 }
@@ -281,7 +243,10 @@ void Torrent::release_piece(Peer& peer, PieceIndex piece) {
 void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                [&](const Outstanding& o) { return o.block == block; });
-  if (it == peer.outstanding.end()) return;  // of a request we gave up ourselves
+  if (it == peer.outstanding.end()) {  // of a request that we have taken back
+    peer.may_cross -= std::min(peer.may_cross, 1U);
+    return;
+  }
   peer.outstanding.erase(it);
   release(peer, block);
   // Unchoked and still refused: it does not have the piece, whatever it said.

@@ -39,6 +39,7 @@ void Torrent::ask_hashes(TimePoint now) {
   if (!std::exchange(want_hashes_, false) || !metainfo_->has_v2()) return;
   want_layers(now);
   want_leaves_of_reads(now);
+  want_leaves_of_windows(now);
 }
 
 /// A peer rejected a hash request, or let it lie for too long.
@@ -89,8 +90,9 @@ bool Torrent::verifies_alone(const Layout::Span& span) const {
 
 /// Asks one able peer for the leaves of a span's blocks: those alone, with the proof up to their
 /// piece, since a few hundred bytes come sooner than all leaves of a piece; but all of it (as far
-/// as one message goes) for a reader that goes on from there.
-void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
+/// as one message goes) for a reader that goes on from there. A peer with `most` hash requests gets
+/// no more.
+void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint now) {
   const PieceIndex piece = span.piece;
   if (span.length == 0 || picker_.state(piece) == PieceState::have || !roots_->of(piece)) return;
   const PieceNode node = node_of(layout_, piece);
@@ -98,9 +100,8 @@ void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
   if (knows_leaves(span) || leaves_asked(span, node.first_leaf)) return;
   const auto [first, last] = blocks_of(span);
   const std::uint32_t width = 1U << node.height;
-  const bool goes_on = std::any_of(windows_.begin(), windows_.end(), [&](const auto& entry) {
-    return entry.second.first <= piece && piece < entry.second.end;
-  });
+  const bool goes_on = std::any_of(windows_.begin(), windows_.end(),
+                                   [&](const auto& entry) { return entry.second.covers(piece); });
   std::uint32_t length = goes_on ? std::min(width, limits::kMaxHashRun) : 2;
   while (length < std::min(width, limits::kMaxHashRun) && first / length != last / length)
     length *= 2;
@@ -118,7 +119,7 @@ void Torrent::want_leaves(const Layout::Span& span, TimePoint now) {
     const bool asked = std::any_of(peer->hash_fetches.begin(), peer->hash_fetches.end(),
                                    [&](const HashFetch& f) { return f.ref == ref; });
     if (asked) return;
-    if (peer->hash_fetches.size() >= limits::kMaxHashFetches) continue;
+    if (peer->hash_fetches.size() >= most) continue;
     if (best == nullptr || peer->pace.estimate(0) < best->pace.estimate(0)) best = peer.get();
   }
   if (best == nullptr) return;
@@ -131,7 +132,23 @@ void Torrent::want_leaves_of_reads(TimePoint now) {
   unsigned looked = 0;
   for (const auto& [id, read] : reads_) {
     if (++looked > limits::kReadsLookedAt) break;
-    for (const Layout::Span& span : read.spans) want_leaves(span, now);
+    for (const Layout::Span& span : read.spans) want_leaves(span, limits::kMaxHashFetches, now);
+  }
+}
+
+/// A reader that gets to a piece before all of it is here reads its blocks as they come, if their
+/// leaf hashes have come first. Not worth it where whole pieces come in no time.
+void Torrent::want_leaves_of_windows(TimePoint now) {
+  if (windows_.empty()) return;
+  const double capacity = capacity_bps();
+  const Duration each = from_seconds(layout_.piece_length() / capacity);
+  if (each < limits::kLongPiece) return;
+  for (auto& [handle, window] : windows_) {
+    for (PieceIndex piece = window.cursor; piece < window.ahead.end; ++piece) {
+      if (slack(window, piece, capacity, now) > 3 * each) break;
+      if (picker_.state(piece) == PieceState::have) continue;
+      want_leaves({piece, 0, layout_.piece_size(piece)}, 1, now);
+    }
   }
 }
 

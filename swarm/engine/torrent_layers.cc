@@ -43,7 +43,7 @@ bool Torrent::wanted_now(FileIndex file) const {
   const auto read = reads_by_piece_.lower_bound(range.first);
   if (read != reads_by_piece_.end() && read->first < range.end) return true;
   return std::any_of(windows_.begin(), windows_.end(), [&](const auto& entry) {
-    return entry.second.first < range.end && range.first < entry.second.end;
+    return entry.second.ahead.first < range.end && range.first < entry.second.ahead.end;
   });
 }
 
@@ -83,7 +83,7 @@ void Torrent::want_layers(TimePoint now) {
       if (!want_piece(span.piece)) return;
   }
   for (const auto& [handle, window] : windows_)
-    for (PieceIndex piece = window.first; piece < window.end; ++piece)
+    for (PieceIndex piece = window.ahead.first; piece < window.ahead.end; ++piece)
       if (!want_piece(piece)) return;
   for (auto it = lacking_.begin(); it != lacking_.end();) {
     const FileIndex file = *it++;

@@ -64,10 +64,21 @@ inline constexpr std::uint32_t kPiecesHedgedAhead = 4;
 /// Of the bytes that came, one in so many may be asked for twice ahead of readers and in the end
 /// game.
 inline constexpr std::uint64_t kHedgedShare = 50;
+/// A reader with a rate of its own below this share of what the peers deliver can be kept ahead of;
+/// one that is faster takes what comes.
+inline constexpr double kPacedShare = 0.8;
+/// Blocks of films about to stall that go before others' parked reads in a row, and how soon such a
+/// film would stall, beside the time that its next piece takes.
+inline constexpr unsigned kPressingRun = 3;
+inline constexpr Duration kPressingSlack = 300ms;
+/// A peer that has delivered nothing yet is asked for one block alone that a reader gets to sooner.
+inline constexpr Duration kUntriedSlack = 2s;
 /// Parked reads looked at when choosing the next urgent block.
 inline constexpr unsigned kReadsLookedAt = 128;
 /// Hash requests in flight to one peer, and the longest run of hashes (BEP 52 peers' own limits).
 inline constexpr std::size_t kMaxHashFetches = 2;
+/// Pieces that take at least so long are verified block by block ahead of a reader.
+inline constexpr Duration kLongPiece = 50ms;
 inline constexpr std::uint32_t kMaxHashRun = 512;
 /// How long a peer that does not give piece layers is not asked for more: it may get them itself.
 inline constexpr Duration kLayerRest = 10s;

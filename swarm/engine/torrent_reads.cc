@@ -21,8 +21,15 @@ void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spa
 void Torrent::cancel_read(ReadId id, TimePoint now) {
   const auto it = reads_.find(id);
   if (it == reads_.end()) return;
-  forget_read(it);
+  drop_read(it);
   flush(now);
+}
+
+/// Ends a read without bytes.
+void Torrent::drop_read(std::map<ReadId, ParkedRead>::iterator it) {
+  const std::vector<Layout::Span> spans = it->second.spans;
+  forget_read(it);
+  for (const Layout::Span& span : spans) take_back(span.piece, PieceIndex(span.piece.value + 1));
 }
 
 void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
@@ -36,25 +43,51 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
   reads_.erase(it);
 }
 
-void Torrent::set_window(HandleId handle, PieceIndex first, PieceIndex end, TimePoint now) {
-  end = std::min(end, PieceIndex(layout_.piece_count()));
-  if (end <= first || contradicted_) {
-    windows_.erase(handle);
-    return;
+void Torrent::set_window(HandleId handle, const Ahead& ahead, TimePoint now) {
+  const auto old = windows_.extract(handle);
+  const PieceIndex end = std::min(ahead.end, PieceIndex(layout_.piece_count()));
+  if (ahead.first < end && !contradicted_) {
+    Window& window = windows_[handle];
+    window = {ahead, now, ahead.first};
+    window.ahead.end = end;
+    want_hashes_ = true;
+    refill_ = true;
   }
-  windows_[handle] = Window{first, end, first};
-  if (!lacking_.empty()) want_hashes_ = true;
-  refill_ = true;
+  if (!old.empty()) take_back(old.mapped().ahead.first, old.mapped().ahead.end);
   flush(now);
 }
 
+/// Cancels the requests for pieces of [first, end) that no reader wants, so that what is wanted
+/// does not wait behind them. What is on its way all the same is taken.
+void Torrent::take_back(PieceIndex first, PieceIndex end) {
+  const auto unwanted = [&](PieceIndex piece) {
+    return first <= piece && piece < end && !reads_by_piece_.contains(piece) &&
+           std::none_of(windows_.begin(), windows_.end(),
+                        [&](const auto& entry) { return entry.second.covers(piece); });
+  };
+  for (auto& [id, peer] : peers_) {
+    std::vector<wire::BlockRef> taken;
+    std::erase_if(peer->outstanding, [&](const Outstanding& o) {
+      if (!unwanted(o.block.piece)) return false;
+      taken.push_back(o.block);
+      return true;
+    });
+    for (const wire::BlockRef& block : taken) {
+      release(*peer, block);
+      ++peer->may_cross;
+      wire::append_block_ref(to(*peer), wire::MessageId::cancel, block);
+    }
+    refill_ = refill_ || !taken.empty();
+  }
+}
+
 void Torrent::close_handle(HandleId handle, TimePoint now) {
-  windows_.erase(handle);
+  set_window(handle, {}, now);
   for (auto it = reads_.begin(); it != reads_.end();) {
     const auto next = std::next(it);
     if (it->second.handle == handle) {
       const ReadId id = it->first;
-      forget_read(it);
+      drop_read(it);
       host_.read_failed(id, fail(ErrorKind::cancelled, "the file was closed"));
     }
     it = next;
@@ -63,7 +96,7 @@ void Torrent::close_handle(HandleId handle, TimePoint now) {
 }
 
 void Torrent::rewind_windows() {
-  for (auto& [handle, window] : windows_) window.cursor = window.first;
+  for (auto& [handle, window] : windows_) window.cursor = window.ahead.first;
 }
 
 bool Torrent::span_ready(const Layout::Span& span) const {

@@ -375,9 +375,9 @@ void TorrentDriver::cancel_read(ReadId read) {
   });
 }
 
-void TorrentDriver::set_window(HandleId handle, PieceIndex first, PieceIndex end) {
-  asio::post(io_, [self = shared_from_this(), handle, first, end] {
-    self->engine_event([&] { self->torrent_->set_window(handle, first, end, now()); });
+void TorrentDriver::set_window(HandleId handle, const engine::Ahead& ahead) {
+  asio::post(io_, [self = shared_from_this(), handle, ahead] {
+    self->engine_event([&] { self->torrent_->set_window(handle, ahead, now()); });
   });
 }
 

@@ -79,7 +79,7 @@ class TorrentDriver final : public engine::TorrentHost,
   using ReadAnswer = std::function<void(Result<>, const engine::WaitTrace&)>;
   ReadId park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer);
   void cancel_read(ReadId read);
-  void set_window(HandleId handle, PieceIndex first, PieceIndex end);
+  void set_window(HandleId handle, const engine::Ahead& ahead);
   void close_handle(HandleId handle);
   /// Runs slow local work, such as reading the disk, on the session's pool.
   void run_on_pool(std::function<void()> work);

@@ -50,7 +50,7 @@ void expect_stopped(Rig& rig, std::initializer_list<PeerId> peers) {
   rig.torrent.add_read(ReadId(99), HandleId(1), span_of(rig, kOdd), rig.now);
   ASSERT_TRUE(rig.host.failed.contains(ReadId(99)));
   EXPECT_EQ(rig.host.failed.at(ReadId(99)).kind, ErrorKind::mismatch);
-  rig.torrent.set_window(HandleId(1), PieceIndex(0), PieceIndex(9), rig.now);
+  rig.torrent.set_window(HandleId(1), {PieceIndex(0), PieceIndex(9)}, rig.now);
   EXPECT_EQ(rig.torrent.deadline(), TimePoint::max()) << "nothing to wake for";
 }
 

@@ -212,7 +212,7 @@ TEST(TorrentLayers, OnDemandOnlyThoseOfFilesThatAreRead) {
   LayerRig rig(make_content(Format::v2, kPiece, {9 * kPiece, 5 * kPiece, 3 * kPiece}), config);
   const PeerId peer = rig.seed_peer(1, true);
   EXPECT_THAT(rig.asked(peer), IsEmpty());
-  rig.torrent.set_window(HandleId(1), PieceIndex(10), PieceIndex(11), rig.now);
+  rig.torrent.set_window(HandleId(1), {PieceIndex(10), PieceIndex(11)}, rig.now);
   auto asked = rig.asked(peer);
   ASSERT_THAT(asked, SizeIs(1));
   EXPECT_EQ(asked[0].pieces_root, *rig.content.metainfo->files[1].pieces_root);

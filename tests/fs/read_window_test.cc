@@ -172,5 +172,45 @@ TEST(ReadWindow, ForgetsTheStreamLeastRecentlyReadWhenThereAreTooMany) {
   EXPECT_TRUE(h.shown.empty());
 }
 
+/// Reads 128 KiB each `every`; the last window told.
+WindowChange paced(Harness& h, std::uint64_t from, std::uint64_t to, Duration every, bool waits) {
+  for (; from < to; from += 128 * kKiB) {
+    h.now += every;
+    const std::uint32_t stream = h.read(from);
+    if (waits) h.window.on_wait(stream);
+  }
+  return h.shown.at(0);
+}
+
+TEST(ReadWindow, TellsHowFastItsReaderTakesWhatIsHere) {
+  Harness h;
+  const WindowChange told = paced(h, 0, 64 * kMiB, milliseconds(99), false);
+  EXPECT_NEAR(told.bps, 1310720.0, 20000.0);
+  // Half a minute of it, not the whole cap.
+  EXPECT_NEAR(static_cast<double>(told.end - told.begin), told.bps * 30, 1.0 * kMiB);
+}
+
+TEST(ReadWindow, KnowsNoRateOfAReaderThatAlwaysWaits) {
+  Harness h;
+  const WindowChange told = paced(h, 0, 64 * kMiB, milliseconds(99), true);
+  EXPECT_EQ(told.bps, 0.0);
+  EXPECT_EQ(told.end - told.begin, 64 * kMiB);
+}
+
+TEST(ReadWindow, APauseIsNoSlowReader) {
+  Harness h;
+  paced(h, 0, 16 * kMiB, milliseconds(99), false);
+  h.pass(std::chrono::minutes(10));
+  const WindowChange told = paced(h, 16 * kMiB, 32 * kMiB, milliseconds(99), false);
+  EXPECT_NEAR(told.bps, 1310720.0, 20000.0);
+}
+
+TEST(ReadWindow, TheRateFollowsItsReader) {
+  Harness h;
+  paced(h, 0, 32 * kMiB, milliseconds(99), false);
+  const WindowChange told = paced(h, 32 * kMiB, 96 * kMiB, milliseconds(24), false);
+  EXPECT_NEAR(told.bps, 5242880.0, 100000.0);
+}
+
 }  // namespace
 }  // namespace swarmfs::fs

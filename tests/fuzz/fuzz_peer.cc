@@ -103,7 +103,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   PeerId peers[] = {run.join(1), run.join(2)};
   run.torrent.add_read(ReadId(1), HandleId(1),
                        run.torrent_content.layout().spans(FileIndex(0), 10, 40'000), run.now);
-  run.torrent.set_window(HandleId(1), PieceIndex(1), PieceIndex(0xffffffff), run.now);
+  run.torrent.set_window(HandleId(1), {PieceIndex(1), PieceIndex(0xffffffff)}, run.now);
   // Records: a byte of what to do, a byte of length, then so many bytes of input.
   for (std::size_t at = 1; at + 2 <= size;) {
     const std::uint8_t what = data[at];

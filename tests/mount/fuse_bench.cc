@@ -119,7 +119,7 @@ class SlowSource final : public ContentSource {
     lock.unlock();
     if (!node.empty()) node.mapped().done(fail(ErrorKind::cancelled, "cancelled"), {});
   }
-  void set_window(HandleId, FileIndex, std::uint64_t begin, std::uint64_t end) override {
+  void set_window(HandleId, FileIndex, std::uint64_t begin, std::uint64_t end, double) override {
     const std::lock_guard lock(mutex_);
     if (end > begin) ask(begin, std::min(end, begin + (1 << 20)));
   }

@@ -285,8 +285,8 @@ void EngineNode::close(HandleId handle) {
   enter([&] { torrent_->close_handle(handle, world_.now()); });
 }
 
-void EngineNode::window(PieceIndex first, PieceIndex end, HandleId handle) {
-  enter([&] { torrent_->set_window(handle, first, end, world_.now()); });
+void EngineNode::window(PieceIndex first, PieceIndex end, HandleId handle, double bps) {
+  enter([&] { torrent_->set_window(handle, {first, end, 0, bps}, world_.now()); });
 }
 
 bool EngineNode::all_reads_ended() const {

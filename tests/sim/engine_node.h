@@ -57,7 +57,8 @@ class EngineNode final : public Party, private engine::TorrentHost {
   ReadId read(std::uint64_t offset, std::uint32_t length, HandleId handle = HandleId(1));
   void cancel(ReadId read);
   void close(HandleId handle);
-  void window(PieceIndex first, PieceIndex end, HandleId handle = HandleId(1));
+  /// `bps`: the reader's own rate; 0: as fast as it comes.
+  void window(PieceIndex first, PieceIndex end, HandleId handle = HandleId(1), double bps = 0);
   const Read& result(ReadId read) const { return reads_.at(read); }
   bool all_reads_ended() const;
 

@@ -38,7 +38,7 @@ void tick(World& world, EngineNode& node, Player& player, Duration step) {
     node.window(PieceIndex(static_cast<std::uint32_t>(player.at / piece)),
                 PieceIndex(static_cast<std::uint32_t>(
                     std::min(player.end, player.at + player.window) / piece)),
-                player.handle);
+                player.handle, player.began ? player.bps : 0);
     const ReadId read = node.read(player.at, kChunk, player.handle);
     if (!node.result(read).ended) {
       player.waits = read;
@@ -105,6 +105,55 @@ TEST(Players, AreNotHeldUpBySeedsThatDieStallOrAreSlow) {
       // With so little ahead, what was lost can only come again out of the fifth that is to spare.
       EXPECT_LE(players[0].stalled, 500ms);
       EXPECT_LE(waste(world, reader), 0.02);
+      EXPECT_EQ(world.wrong(), "");
+    }
+  }
+}
+
+/// Reads the first 64 KiB of one piece after another as fast as it can, each with a new handle, and
+/// never the same piece twice.
+struct Scanner {
+  std::uint32_t next = 0, read_count = 0;
+  std::optional<ReadId> waits{};
+  void tick(World& world, EngineNode& node) {
+    if (waits && !node.result(*waits).ended) return;
+    if (waits) ++read_count;
+    const auto& layout = world.content->metainfo()->layout;
+    ++next;
+    waits = node.read(std::uint64_t{next} * layout.piece_length(), kChunk, HandleId(1000 + next));
+  }
+};
+
+TEST(Players, AScannerTakesWhatTheyLeaveAndNotMore) {
+  for (const auto seed : seeds(3)) {
+    for (const Format format : {Format::v1, Format::v2}) {
+      SCOPED_TRACE(replay(seed));
+      World world(Content::make(format, 220, 1 << 20), seed);
+      std::vector<EngineNode*> sources;
+      for (int i = 0; i < 4; ++i) sources.push_back(&world.add<EngineNode>(seeder(2e6)));
+      auto& reader = world.add<EngineNode>(node(1e6, 8e6));
+      for (const EngineNode* source : sources) reader.meet(source->number);
+      // Two films that take 70 % of the line between them, begun before the scanner.
+      std::vector<Player> players{{HandleId(1), 0, 40 << 20, 2.8e6, 16 << 20},
+                                  {HandleId(2), 60 << 20, 100 << 20, 2.8e6, 16 << 20}};
+      Scanner scanner{120};
+      const auto playing = [&] {
+        return std::any_of(players.begin(), players.end(),
+                           [](const Player& p) { return !p.done(); });
+      };
+      for (int step = 0; step < 3000 && playing(); ++step) {
+        for (Player& player : players) tick(world, reader, player, 10ms);
+        if (step == 100)  // how they start is no matter of the scanner's
+          for (Player& player : players) player.stalled = {};
+        if (step > 100 && scanner.next < 210) scanner.tick(world, reader);
+        world.run_for(10ms);
+      }
+      EXPECT_FALSE(playing());
+      std::printf("seed %llu: stalled for %.0f and %.0f ms, %u scanned\n",
+                  static_cast<unsigned long long>(seed), to_seconds(players[0].stalled) * 1000,
+                  to_seconds(players[1].stalled) * 1000, scanner.read_count);
+      for (const Player& player : players) EXPECT_LE(player.stalled, 30ms);
+      EXPECT_GE(scanner.read_count, 20U);  // and it is not starved itself
       EXPECT_EQ(world.wrong(), "");
     }
   }

@@ -168,7 +168,8 @@ class FakeSource final : public ContentSource {
     }
     cancelled[0].done(fail(ErrorKind::cancelled, "cancelled"), {ReadSource::peer, "given up"});
   }
-  void set_window(HandleId handle, FileIndex, std::uint64_t begin, std::uint64_t end) override {
+  void set_window(HandleId handle, FileIndex, std::uint64_t begin, std::uint64_t end,
+                  double) override {
     const std::lock_guard lock(mutex_);
     windows_.push_back({handle, begin, end});
   }
