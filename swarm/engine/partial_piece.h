@@ -2,12 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "swarm/base/block.h"
 #include "swarm/base/endpoint.h"
+#include "swarm/base/hash.h"
 #include "swarm/base/layout.h"
 #include "swarm/base/strong_index.h"
 
@@ -19,12 +22,27 @@ struct BlockSlot {
   enum class State : std::uint8_t { free, requested, received, verified };
   State state = State::free;
   std::vector<PeerId> asked;  ///< copies in flight, oldest first
-  PeerId from{};              ///< who sent the bytes
+  PeerId from{};              ///< who sent the bytes; nobody if they came in halves
   IpAddress address;          ///< of `from`, which may leave before they are checked
   BlockPtr data;
 
   bool here() const { return state == State::received || state == State::verified; }
 };
+
+/// A block that was asked in halves of two peers (see Torrent::ask_needed). `spoiled`: the halves
+/// came and did not match the leaf hash; who lied shows when the right bytes are here.
+struct HalvedBlock {
+  struct Half {
+    PeerId peer{};
+    IpAddress address;
+    bool here = false;
+    Sha1Hash digest{};  ///< of a spoiled half
+  };
+  std::array<Half, 2> halves;
+  std::shared_ptr<Block> data;  ///< being put together
+  bool spoiled = false;
+};
+inline constexpr std::uint32_t kHalfBlock = kBlockSize / 2;
 
 struct PartialPiece {
   PartialPiece(const Layout& layout, PieceIndex index)
@@ -34,6 +52,7 @@ struct PartialPiece {
   std::vector<BlockSlot> slots;
   std::uint32_t free = 0;  ///< slots in state free
   std::uint32_t here = 0;  ///< slots received or verified
+  std::map<std::uint32_t, HalvedBlock> halved;
   /// Set while one peer alone fetches it (backfill prefers that: a bad piece then names its
   /// sender); another value than the peer's own id keeps others out of `sole` pieces.
   PeerId sole{};

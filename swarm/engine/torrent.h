@@ -145,8 +145,11 @@ class Torrent {
  private:
   friend class TorrentProbe;  // tests check the invariants from inside
   struct Outstanding {
-    wire::BlockRef block;
+    wire::BlockRef block;  ///< or half of one
     TimePoint sent;
+    bool of(PieceIndex piece, std::uint32_t index) const {
+      return block.piece == piece && block.begin / kBlockSize == index;
+    }
   };
   struct HashFetch {
     wire::HashRef ref;
@@ -280,7 +283,9 @@ class Torrent {
   bool make_room();
   void ask(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void on_block(Peer& peer, const wire::Piece& message, TimePoint now);
+  void on_whole_block(const Peer& last, PartialPiece& partial, std::uint32_t block, TimePoint now);
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
+  void cancel_request(Peer& peer, PieceIndex piece, std::uint32_t block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
   void release_piece(Peer& peer, PieceIndex piece);
@@ -297,6 +302,18 @@ class Torrent {
   template <class Of>
   std::optional<wire::BlockRef> next_urgent(Peer& peer, Of of);
   std::optional<wire::BlockRef> next_needed(Peer& peer, TimePoint now);
+
+  // torrent_halves.cc: a block from two peers
+  bool whole(const wire::BlockRef& block) const;
+  bool half(const wire::BlockRef& block) const;
+  bool one_block_is_read(PieceIndex piece, std::uint32_t block) const;
+  Peer* other_half_from(const Peer& peer, const wire::BlockRef& block);
+  void ask_needed(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void on_half(Peer& peer, const wire::Piece& message, TimePoint now);
+  void forget_halves(PartialPiece& partial, std::uint32_t block);
+  bool give_up_halves(PartialPiece& partial, std::uint32_t block, PeerId by);
+  void spoil_halves(PartialPiece& partial, std::uint32_t block);
+  void judge_halves(PartialPiece& partial, std::uint32_t block, TimePoint now);
 
   // torrent_ahead.cc: what readers will want next, and second copies
   struct Hedge {

@@ -109,7 +109,7 @@ bool Torrent::overdue(PeerId holder, const wire::BlockRef& block, Duration mine,
   std::uint64_t ahead = 0;
   TimePoint sent = now;
   for (const Outstanding& o : peer.outstanding) {
-    if (o.block == block) {
+    if (o.of(block.piece, block.begin / kBlockSize)) {
       sent = o.sent;
       break;
     }

@@ -19,7 +19,11 @@ void Torrent::fill(Peer& peer, TimePoint now) {
       peer.snubbed ? 1 : std::min<std::size_t>(depth(peer) + limits::kUrgentAhead, peer.reqq);
   while (peer.outstanding.size() < std::max(depth(peer), urgent_depth)) {
     auto block = next_needed(peer, now);
-    if (!block) block = next_hedge(peer, now);
+    if (block) {
+      ask_needed(peer, *block, now);
+      continue;
+    }
+    block = next_hedge(peer, now);
     if (!block && peer.outstanding.size() < depth(peer)) block = next_unhurried(peer, now);
     if (!block) break;
     ask(peer, *block, now);
@@ -156,8 +160,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   const wire::BlockRef block{message.piece, message.begin,
                              static_cast<std::uint32_t>(message.data.size())};
   if (block.length == 0) return;  // some clients reject with an empty piece message
-  if (!valid(block) || block.begin % kBlockSize != 0 ||
-      block.length != layout_.block_size(block.piece, block.begin / kBlockSize))
+  if (!valid(block) || !(whole(block) || half(block)))
     return drop(peer, "sent a block that was not asked for", CloseReason::misbehaved, now);
 
   downloaded_ += block.length;
@@ -178,6 +181,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
     return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
   }
 
+  if (!whole(block)) return on_half(peer, message, now);
   const std::uint32_t index = block.begin / kBlockSize;
   PartialPiece* p = partial(block.piece);
   // On probation a piece must come from one peer alone, or its failure convicts nobody.
@@ -192,28 +196,41 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   std::copy(message.data.begin(), message.data.end(), data->data.begin());
   std::erase(p->slots[index].asked, peer.id);
   p->receive(index, peer.id, peer.endpoint.address, std::move(data));
-  cancel_copies(*p, index);
-  trace_arrival(peer, *p, now);
-  if (!check_block(*p, index, now)) return;
-  note_progress(block.piece, now);
-  if (p->complete()) finish_piece(*p, now);
+  forget_halves(*p, index);
+  on_whole_block(peer, *p, index, now);
+}
+
+/// A block is here that was not.
+void Torrent::on_whole_block(const Peer& last, PartialPiece& p, std::uint32_t index,
+                             TimePoint now) {
+  cancel_copies(p, index);
+  trace_arrival(last, p, now);
+  if (!check_block(p, index, now)) return;
+  note_progress(p.piece, now);
+  if (p.complete()) finish_piece(p, now);
 }
 
 void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index) {
-  const wire::BlockRef block{p.piece, index * kBlockSize, layout_.block_size(p.piece, index)};
-  for (const PeerId id : std::exchange(p.slots[index].asked, {})) {
-    Peer* other = find(id);
-    if (other == nullptr) continue;
-    std::erase_if(other->outstanding, [&](const Outstanding& o) { return o.block == block; });
-    ++other->may_cross;
-    wire::append_block_ref(to(*other), wire::MessageId::cancel, block);
-  }
+  for (const PeerId id : std::exchange(p.slots[index].asked, {}))
+    if (Peer* other = find(id)) cancel_request(*other, p.piece, index);
+}
+
+/// Takes back what a peer was asked of a block, all of it or a half.
+void Torrent::cancel_request(Peer& peer, PieceIndex piece, std::uint32_t index) {
+  std::erase_if(peer.outstanding, [&](const Outstanding& o) {
+    if (!o.of(piece, index)) return false;
+    ++peer.may_cross;
+    wire::append_block_ref(to(peer), wire::MessageId::cancel, o.block);
+    return true;
+  });
 }
 
 void Torrent::release(Peer& peer, const wire::BlockRef& block) {
   PartialPiece* p = partial(block.piece);
   if (p == nullptr) return;
-  if (p->unask(block.begin / kBlockSize, peer.id)) rewind_windows();
+  const std::uint32_t index = block.begin / kBlockSize;
+  const bool free = p->unask(index, peer.id);
+  if (give_up_halves(*p, index, peer.id) || free) rewind_windows();
   if (p->sole != peer.id) return;
   p->sole = PeerId{};
   if (!p->on_probation || picker_.state(block.piece) != PieceState::in_flight) return;
@@ -329,7 +346,7 @@ void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
     if (Peer* liar = find(*senders.begin())) {
       ban(*liar, "sent a bad piece", now);
     } else {
-      ban_address(p.slots.front().address, now);
+      if (*senders.begin() != PeerId{}) ban_address(p.slots.front().address, now);
     }
     return;
   }
@@ -338,6 +355,7 @@ void Torrent::piece_failed(PieceIndex piece, TimePoint now) {
   auto& suspects = suspects_[piece];
   for (std::uint32_t b = 0; b < p.slots.size(); ++b) {
     const BlockSlot& slot = p.slots[b];
+    if (slot.from == PeerId{}) continue;  // it came in halves
     suspects.push_back({slot.from, slot.address, b, sha1(slot.data->view())});
   }
 }

@@ -22,7 +22,7 @@ CopyView Torrent::view_copy(const Peer& peer, const wire::BlockRef& block, TimeP
   view.peer = view_peer(peer);
   TimePoint sent = now;
   for (const Outstanding& o : peer.outstanding) {
-    if (o.block == block) {
+    if (o.of(block.piece, block.begin / kBlockSize)) {
       sent = o.sent;
       break;
     }

@@ -208,6 +208,7 @@ bool Torrent::check_block(PartialPiece& p, std::uint32_t block, TimePoint now) {
   const bool matches = content == 0 || sha256(data.first(content)) == *known->second[block];
   if (matches && pad_clean) {
     p.slots[block].state = BlockSlot::State::verified;
+    judge_halves(p, block, now);
     host_.keep_block(p.piece, block, slot.data);
     answer_reads(p.piece);
     return true;
@@ -215,6 +216,7 @@ bool Torrent::check_block(PartialPiece& p, std::uint32_t block, TimePoint now) {
   wasted_ += slot.data->size;
   ++failed_blocks_;
   Peer* liar = find(slot.from);
+  spoil_halves(p, block);
   p.discard(block);
   rewind_windows();
   refill_ = true;

@@ -93,7 +93,8 @@ struct Rig {
       Bytes out;
       wire::append_piece_header(out, block);
       const BlockPtr right = content.block(block.piece, block.begin / kBlockSize);
-      Bytes data(right->view().begin(), right->view().end());
+      const ByteView part = right->view().subspan(block.begin % kBlockSize, block.length);
+      Bytes data(part.begin(), part.end());
       spoil(block, data);
       append(out, data);
       now += 1ms;

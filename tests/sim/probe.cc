@@ -45,7 +45,7 @@ std::string TorrentProbe::broken_partials(const Torrent& t) {
         if (peer == t.peers_.end()) return name(piece, b) + " is with a peer that is gone";
         const auto& asked = peer->second->outstanding;
         if (std::none_of(asked.begin(), asked.end(), [&](const auto& o) {
-              return o.block.piece == piece && o.block.begin == b * kBlockSize;
+              return o.block.piece == piece && o.block.begin / kBlockSize == b;
             }))
           return name(piece, b) + " is with a peer that does not know it";
       }
