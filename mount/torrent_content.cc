@@ -110,9 +110,10 @@ void TorrentContent::set_window(HandleId handle, FileIndex file, std::uint64_t b
   const std::uint64_t from = layout_.files()[file.value].offset + begin;
   const std::uint64_t last = layout_.files()[file.value].offset + end - 1;
   const std::uint64_t length = layout_.piece_length();
-  driver_->set_window(handle, {PieceIndex(static_cast<std::uint32_t>(from / length)),
-                               PieceIndex(static_cast<std::uint32_t>(last / length + 1)),
-                               static_cast<std::uint32_t>(from % length), bps});
+  driver_->set_window(
+      handle, {PieceIndex(static_cast<std::uint32_t>(from / length)),
+               PieceIndex(static_cast<std::uint32_t>(last / length + 1)),
+               layout_.pieces_of(file).end, static_cast<std::uint32_t>(from % length), bps});
 }
 
 void TorrentContent::close(HandleId handle) { driver_->close_handle(handle); }

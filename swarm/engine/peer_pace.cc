@@ -32,6 +32,7 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
     min_rtt_at_ = now;
     lightest_ = Duration::max();
   }
+  note_trip(sent, now);
   // Service time: from the arrival before, or from the request if the peer was idle until then.
   const double service = to_seconds(now - std::max(last_arrival_, sent));
   last_arrival_ = now;
@@ -46,10 +47,29 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
   const Duration slack = std::max<Duration>(10ms, min_rtt_ / 4);
   if (slow_start_) {
     if (outstanding >= depth_) ++depth_;  // doubles per round trip
-    if (latency > min_rtt_ * 3 / 2 + slack) slow_start_ = false;
+    // One lost segment makes many blocks late; where all are, they queue.
+    soonest_ = std::min(soonest_, latency);
+    if (trip_began_ == now) {
+      slow_start_ = soonest_ <= min_rtt_ * 3 / 2 + slack;
+      soonest_ = Duration::max();
+    }
   } else {
-    depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(min_rtt_ + slack) / kBlockSize);
+    depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(min_rtt_ + slack + cover()) / kBlockSize);
   }
+}
+
+void PeerPace::note_trip(TimePoint sent, TimePoint now) {
+  const Duration usual = from_seconds(rate_ > 0 ? kBlockSize / rate_ : 0);
+  if (sent <= last_arrival_) longest_pause_ = std::max(longest_pause_, now - last_arrival_ - usual);
+  if (now - trip_began_ < min_rtt_) return;
+  const Duration pause = std::min(longest_pause_, min_rtt_ * 2);
+  mean_pause_ += (pause - mean_pause_) / kTripsAveraged;
+  longest_pause_ = {};
+  trip_began_ = now;
+}
+
+Duration PeerPace::cover() const {
+  return mean_pause_ > min_rtt_ / 4 ? mean_pause_ * 3 / 2 : Duration{};
 }
 
 void PeerPace::path_rtt_is(std::optional<Duration> rtt, TimePoint now) {

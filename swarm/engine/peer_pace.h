@@ -34,6 +34,10 @@ class RateMeter {
 /// path: a depth derived from it would grow for ever. A round trip that became longer is therefore
 /// believed of blocks asked with at most kMinDepth in the queue, which is what the queue shrinks to
 /// when the round trip is taken for much shorter than it is.
+///
+/// A lost segment holds back all that comes after it for a round trip or more, and then much comes
+/// at once. Where that happens again and again, the queue is long enough for the peer to go on
+/// sending meanwhile; a single pause (BBR makes one each ten seconds) does not count.
 class PeerPace {
  public:
   static constexpr unsigned kMinDepth = 4;
@@ -66,6 +70,12 @@ class PeerPace {
   Duration rtt() const { return min_rtt_ == Duration::max() ? kUnknownRtt : min_rtt_; }
 
  private:
+  /// Looks back once in each round trip.
+  void note_trip(TimePoint sent, TimePoint now);
+  /// How much longer than a round trip the queue must last.
+  Duration cover() const;
+
+  static constexpr int kTripsAveraged = 8;
   static constexpr Duration kRttLasts = std::chrono::seconds(10);
   static constexpr Duration kUnknownRtt = std::chrono::milliseconds(200);
   static constexpr double kUnknownRate =
@@ -78,11 +88,15 @@ class PeerPace {
   Duration lightest_ = Duration::max();  ///< since min_rtt_at_, of blocks with a short queue
   TimePoint path_asked_at_{};
   TimePoint last_arrival_{};
+  TimePoint trip_began_{};
+  Duration longest_pause_{};  ///< beyond what a block takes, since trip_began_
+  Duration mean_pause_{};     ///< of the longest one in each of the last round trips
   double busy_bytes_ = 0;
   double busy_seconds_ = 0;
   double rate_ = 0;
-  bool slow_start_ = true;
+  bool slow_start_ = true;  ///< until all blocks of a round trip have queued
   unsigned depth_ = kMinDepth;
+  Duration soonest_ = Duration::max();  ///< latency in this round trip, during slow start
 };
 
 }  // namespace swarmfs::engine

@@ -72,6 +72,7 @@ struct TorrentStats {
 /// What lies ahead of a reader: pieces [first, end), nearest first; none to want nothing.
 struct Ahead {
   PieceIndex first, end;
+  PieceIndex limit{};       ///< the window may be widened to here: the end of the reader's file
   std::uint32_t begin = 0;  ///< where in `first` the reader is, in bytes
   double bps = 0;           ///< how fast it takes them, in bytes per second; 0: as they come
 };
@@ -325,6 +326,8 @@ class Torrent {
     Duration slack;
   };
   double capacity_bps() const;
+  std::uint32_t pieces_to_fill_the_line(double capacity) const;
+  void widen_windows(double capacity);
   static bool paced(const Window& window, double capacity);
   Duration slack(const Window& window, PieceIndex piece, double capacity, TimePoint now) const;
   bool some_peer_is_tried() const;

@@ -22,6 +22,28 @@ double Torrent::capacity_bps() const {
   return std::max(bps, 1e4);
 }
 
+/// How far a window reaches at least, in pieces: as far as it takes to keep every peer busy.
+/// Whoever reads in order would get no more than a share of the line otherwise, and the rest would
+/// go to what nobody reads.
+std::uint32_t Torrent::pieces_to_fill_the_line(double capacity) const {
+  Duration farthest{};
+  for (const auto& [id, peer] : peers_)
+    if (peer->pace.rate_bps() > 0) farthest = std::max(farthest, peer->pace.rtt());
+  const Duration lasts =
+      config_.on_demand ? farthest * 2 : std::max<Duration>(farthest * 3, limits::kWindowLasts);
+  const double bytes = std::min(capacity * to_seconds(lasts), limits::kWidestFill);
+  return static_cast<std::uint32_t>(bytes / layout_.piece_length()) + 1;
+}
+
+/// The peers may have become faster since the reader last moved.
+void Torrent::widen_windows(double capacity) {
+  const std::uint32_t least = pieces_to_fill_the_line(capacity);
+  for (auto& [handle, window] : windows_) {
+    const PieceIndex reach(std::min(window.ahead.first.value + least, window.ahead.limit.value));
+    window.ahead.end = std::max(window.ahead.end, reach);
+  }
+}
+
 /// Whether the peers can keep ahead of the reader.
 bool Torrent::paced(const Window& window, double capacity) {
   return window.ahead.bps > 0 && window.ahead.bps < capacity * limits::kPacedShare;
@@ -75,6 +97,7 @@ bool Torrent::some_peer_is_tried() const {
 std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing, TimePoint now) {
   if (windows_.empty()) return std::nullopt;
   const double capacity = capacity_bps();
+  widen_windows(capacity);
   // As long as a piece takes, twice over, and a hedge with it.
   const Duration close =
       from_seconds(2 * layout_.piece_length() / capacity) + limits::kPressingSlack;

@@ -71,6 +71,9 @@ inline constexpr double kPacedShare = 0.8;
 /// film would stall, beside the time that its next piece takes.
 inline constexpr unsigned kPressingRun = 3;
 inline constexpr Duration kPressingSlack = 300ms;
+/// How long a reader's window lasts at least at all that the peers bring, and in how many bytes.
+inline constexpr Duration kWindowLasts = 500ms;
+inline constexpr double kWidestFill = 64 << 20;
 /// A peer that has delivered nothing yet is asked for one block alone that a reader gets to sooner.
 inline constexpr Duration kUntriedSlack = 2s;
 /// Parked reads looked at when choosing the next urgent block.

@@ -45,11 +45,13 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
 
 void Torrent::set_window(HandleId handle, const Ahead& ahead, TimePoint now) {
   const auto old = windows_.extract(handle);
-  const PieceIndex end = std::min(ahead.end, PieceIndex(layout_.piece_count()));
-  if (ahead.first < end && !contradicted_) {
+  const PieceIndex pieces(layout_.piece_count());
+  if (ahead.first < std::min(ahead.end, pieces) && !contradicted_) {
     Window& window = windows_[handle];
     window = {ahead, now, ahead.first};
-    window.ahead.end = end;
+    window.ahead.end = std::min(ahead.end, pieces);
+    window.ahead.limit = std::min(ahead.limit, pieces);
+    widen_windows(capacity_bps());
     want_hashes_ = true;
     refill_ = true;
   }
