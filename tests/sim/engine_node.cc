@@ -286,7 +286,10 @@ void EngineNode::close(HandleId handle) {
 }
 
 void EngineNode::window(PieceIndex first, PieceIndex end, HandleId handle, double bps) {
-  enter([&] { torrent_->set_window(handle, {first, end, PieceIndex(torrent_->have().size()), 0, bps}, world_.now()); });
+  enter([&] {
+    torrent_->set_window(handle, {first, end, PieceIndex(torrent_->have().size()), 0, bps},
+                         world_.now());
+  });
 }
 
 bool EngineNode::all_reads_ended() const {
