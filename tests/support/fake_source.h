@@ -149,6 +149,11 @@ class FakeSource final : public ContentSource {
     const std::lock_guard lock(mutex_);
     return windows_;
   }
+  /// Offset and length of every peek, in order.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> peeks() const {
+    const std::lock_guard lock(mutex_);
+    return peeks_;
+  }
   std::size_t open_handles() const {
     const std::lock_guard lock(mutex_);
     return opened_ - closed_;
@@ -174,6 +179,7 @@ class FakeSource final : public ContentSource {
   std::optional<Content> peek(FileIndex file, std::uint64_t offset, std::uint32_t length) override {
     const ReadRequest request{file, offset, length, {}};
     const std::lock_guard lock(mutex_);
+    peeks_.emplace_back(offset, length);
     return is_held(request) ? std::nullopt : std::optional(content(request));
   }
   void cancel(ReadId read) override {
@@ -290,6 +296,7 @@ class FakeSource final : public ContentSource {
   std::vector<Held> held_;
   std::map<std::uint64_t, Parked> parked_;
   std::vector<Window> windows_;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> peeks_;
   std::map<std::uint64_t, bool> handles_;
   std::size_t opened_ = 0, closed_ = 0;
   std::uint64_t last_id_ = 0;
