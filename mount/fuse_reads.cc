@@ -11,6 +11,7 @@
 
 #include "mount/errno_table.h"
 #include "mount/libfuse.h"
+#include "mount/read_ticket.h"
 #include "mount/reader_thread.h"
 
 namespace swarmfs::mount {
@@ -47,44 +48,9 @@ std::uint64_t size_of(const Content& content) {
 
 }  // namespace
 
-/// One READ. starting: read() has it, and takes a result that comes meanwhile. parked: whoever has
-/// the result answers. expired: answered with EAGAIN, the result goes to the page cache.
-/// answered: nothing is left to do.
-struct FuseReads::Ticket : std::enable_shared_from_this<FuseReads::Ticket> {
-  enum class State : std::uint8_t { starting, parked, expired, answered };
-
-  FuseReads* owner = nullptr;
-  Request request;
-  TimePoint started;
-  TimePoint since;   ///< when its reader began to wait, which may be earlier: see publish()
-  std::mutex mutex;  ///< guards what follows; innermost, nothing is called under it
-  State state = State::starting;
-  ReadId id;
-  std::optional<Answer> result;
-
-  bool waits() {
-    const std::lock_guard lock(mutex);
-    return state == State::starting || state == State::parked;
-  }
-
-  bool given_back() {
-    const std::lock_guard lock(mutex);
-    return state == State::expired;
-  }
-  bool covers(const Request& other) const {
-    return request.file->ino() == other.file->ino() && request.offset <= other.offset &&
-           other.offset < request.offset + request.length;
-  }
-
-  std::optional<Answer> take_result_or(State next) {
-    const std::lock_guard lock(mutex);
-    state = result ? State::answered : next;
-    return std::exchange(result, std::nullopt);
-  }
-};
-
-FuseReads::FuseReads(Duration expire_after)
+FuseReads::FuseReads(Duration expire_after, Duration straddle_after)
     : expire_after_(expire_after),
+      straddle_after_(straddle_after),
       pusher_([this](fs::Ino ino, std::uint64_t begin, std::uint64_t end) {
         forget_expired(ino, begin, end);
       }) {}
@@ -116,7 +82,8 @@ void FuseReads::read(Request request) {
         {r.file->index(), r.offset, r.length, noted.handle},
         [ticket](Result<Content> content, ReadStory story) {
           ticket->owner->on_done(ticket, {std::move(content), std::move(story)});
-        });
+        },
+        parts_of(ticket));
   } catch (const std::exception& e) {
     on_done(ticket, {fail(ErrorKind::io, e.what()), {}});
   }
@@ -163,9 +130,7 @@ void FuseReads::on_done(const TicketPtr& ticket, Answer result) {
   if (was == Ticket::State::parked) {
     finish(ticket, std::move(result));
   } else if (was == Ticket::State::expired) {
-    const Request& r = ticket->request;
-    if (result.content && size_of(*result.content) == r.length)
-      pusher_.push(r.file->ino(), r.offset, std::move(*result.content));
+    if (result.content) push_all(*ticket);
     remove(ticket);
   }
 }
@@ -206,10 +171,10 @@ void FuseReads::answer(Ticket& ticket, Answer result) {
 bool FuseReads::publish(const TicketPtr& ticket) {
   const std::lock_guard lock(mutex_);
   if (tickets_.empty()) wake_.notify_one();
-  // Asked again after it was given back (see expire()), it is still the same wait.
+  // Asked again after it was given back, it is still the same wait until something has come.
   if (any_expired_)
     for (const auto& other : tickets_)
-      if (other->given_back() && other->covers(ticket->request))
+      if (other->covers(ticket->request) && other->expired_empty())
         ticket->since = std::min(ticket->since, other->started);
   tickets_.insert(ticket);
   return stopping_;
@@ -298,13 +263,14 @@ void FuseReads::run_janitor() {
   std::unique_lock lock(mutex_);
   TimePoint next_scan = now() + kExpiryScan;
   while (!janitor_ends_) {
-    if (tickets_.empty() && timers_.empty() && interrupted_.empty()) {
+    if (tickets_.empty() && timers_.empty() && interrupted_.empty() && straddles_.empty()) {
       wake_.wait(lock);
       next_scan = now() + kExpiryScan;
       continue;
     }
     TimePoint due = tickets_.empty() ? TimePoint::max() : next_scan;
     if (!timers_.empty()) due = std::min(due, timers_.begin()->first);
+    if (!straddles_.empty()) due = std::min(due, straddles_.front().first);
     if (interrupted_.empty()) wake_.wait_until(lock, due);
 
     const auto interrupted = std::exchange(interrupted_, {});
@@ -315,6 +281,7 @@ void FuseReads::run_janitor() {
     }
     const TimePoint time = now();
     run_timers(time);
+    straddle_due(time);
     if (time >= next_scan) {
       expire_overdue(time);
       next_scan = time + kExpiryScan;
@@ -336,55 +303,6 @@ void FuseReads::run_timers(TimePoint time) {
     if (!file) continue;
     if (const auto next = file->on_timer(time)) watch(file, *next);
   }
-}
-
-void FuseReads::expire_overdue(TimePoint time) {
-  std::vector<TicketPtr> overdue;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& ticket : tickets_)
-      if (!ticket->request.direct && ticket->started + expire_after_ <= time)
-        overdue.push_back(ticket);
-  }
-  std::unordered_map<pid_t, WaitKind> kinds;
-  for (const auto& ticket : overdue) {
-    const pid_t tid = ticket->request.tid;
-    const auto [it, added] = kinds.try_emplace(tid, WaitKind::unknown);
-    if (added) it->second = wait_kind(tid);
-    if (it->second == WaitKind::page) expire(ticket);
-  }
-}
-
-/// Gives a READ that the kernel made for read-ahead back to it with EAGAIN. Nobody sees the error:
-/// whoever waits for one of the pages then asks for that page alone, and can be interrupted, which
-/// the wait for a page of a read-ahead cannot by a signal with a handler. The source goes on
-/// fetching the rest, which is pushed when it comes, so that nothing is lost by it. Once only for
-/// a page, and never if the reader may be inside this very READ: the error would be its answer.
-bool FuseReads::expire(const TicketPtr& ticket) {
-  const Request& r = ticket->request;
-  const std::uint64_t end = r.offset + r.length;
-  {
-    const std::scoped_lock lock(ticket->mutex, expired_mutex_);
-    if (ticket->state != Ticket::State::parked) return false;
-    PageRanges& pages = expired_[r.file->ino()];
-    if (pages.overlaps(r.offset, end)) return false;
-    pages.insert(r.offset, end);
-    any_expired_ = true;
-    ticket->state = Ticket::State::expired;
-  }
-  counters_.expired();
-  fuse_req_interrupt_func(r.req, nullptr, nullptr);
-  fuse_reply_err(r.req, EAGAIN);
-  return true;
-}
-
-void FuseReads::forget_expired(fs::Ino ino, std::uint64_t begin, std::uint64_t end) {
-  const std::lock_guard lock(expired_mutex_);
-  const auto it = expired_.find(ino);
-  if (it == expired_.end()) return;
-  it->second.erase(begin, end);
-  if (it->second.empty()) expired_.erase(it);
-  any_expired_ = !expired_.empty();
 }
 
 }  // namespace swarmfs::mount

@@ -10,12 +10,14 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "mount/fuse_stats.h"
@@ -40,9 +42,10 @@ class FuseReads {
     bool direct = false;  ///< O_DIRECT: the program itself gets any error
   };
 
-  /// A READ unanswered for `expire_after` while its reader waits for the page is given back to the
-  /// kernel once (see expire()).
-  explicit FuseReads(Duration expire_after);
+  /// A READ unanswered for `expire_after`, or the start of which has been here for
+  /// `straddle_after`, is given back to the kernel once if its reader waits for a page (see
+  /// fuse_give_back.cc).
+  FuseReads(Duration expire_after, Duration straddle_after);
   ~FuseReads();
   FuseReads(const FuseReads&) = delete;
   FuseReads& operator=(const FuseReads&) = delete;
@@ -83,11 +86,19 @@ class FuseReads {
 
   void run_janitor();
   void run_timers(TimePoint now);
+
+  // fuse_give_back.cc
+  ReadPart parts_of(const TicketPtr& ticket);
+  void on_part(const TicketPtr& ticket, std::uint32_t bytes);
+  void push_here(Ticket& ticket);
+  void push_all(Ticket& ticket);
+  void straddle_due(TimePoint now);
   void expire_overdue(TimePoint now);
-  bool expire(const TicketPtr& ticket);
+  void give_back(const TicketPtr& ticket);
+  void count_straddled(const Ticket& ticket, std::uint32_t here);
   void forget_expired(fs::Ino ino, std::uint64_t begin, std::uint64_t end);
 
-  const Duration expire_after_;
+  const Duration expire_after_, straddle_after_;
   FuseCounters counters_;
   WaitRing ring_;
   PagePusher pusher_;
@@ -101,6 +112,8 @@ class FuseReads {
   std::unordered_set<TicketPtr> tickets_;
   std::vector<TicketPtr> interrupted_;
   std::multimap<TimePoint, std::weak_ptr<OpenFile>> timers_;
+  /// When to look at READs whose start is here; ascending, since all wait for as long.
+  std::deque<std::pair<TimePoint, std::weak_ptr<Ticket>>> straddles_;
   bool janitor_ends_ = false;
   std::thread janitor_;
 

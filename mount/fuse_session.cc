@@ -85,7 +85,8 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree, FuseReads(o.expire_after), o.max_read, {}, {}, {}} {}
+      : options(o), bridge{tree, FuseReads(o.expire_after, o.straddle_after), o.max_read, {}, {},
+                           {}} {}
 
   Result<> open(const std::string& path);
   void serve();

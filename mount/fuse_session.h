@@ -26,6 +26,9 @@ struct FuseOptions {
   bool passthrough = true;
   /// How long a READ made for read-ahead may stay unanswered before its waiters may be interrupted.
   Duration expire_after = std::chrono::milliseconds(300);
+  /// How long the start of such a READ may be here before whoever waits for it gets that alone:
+  /// longer than a fast link takes for the rest, so that READs there stay whole.
+  Duration straddle_after = std::chrono::milliseconds(20);
 };
 
 class FuseSession {

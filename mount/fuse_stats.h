@@ -16,7 +16,8 @@ struct FuseStats {
   std::uint64_t bytes = 0;        ///< delivered
   std::uint64_t errors = 0;       ///< answered with an errno
   std::uint64_t interrupted = 0;  ///< ended by a signal
-  std::uint64_t expired = 0;      ///< given back to the kernel to be asked again
+  std::uint64_t expired = 0;      ///< given back to the kernel with nothing, to be asked again
+  std::uint64_t straddled = 0;    ///< given back with their start, since the rest took longer
   std::uint64_t waiting = 0;      ///< parked now
   std::uint64_t passed = 0;       ///< files opened for the kernel to read from disk itself
   std::array<Latencies, kReadSources> latency;  ///< of reads with bytes, by ReadSource
@@ -34,6 +35,10 @@ class FuseCounters {
   void failed() { errors_.fetch_add(1, std::memory_order_relaxed); }
   void interrupted() { interrupted_.fetch_add(1, std::memory_order_relaxed); }
   void expired() { expired_.fetch_add(1, std::memory_order_relaxed); }
+  void straddled(Duration after) {
+    straddled_.fetch_add(1, std::memory_order_relaxed);
+    latency_[static_cast<std::size_t>(ReadSource::peer)].record(after);
+  }
 
   FuseStats snapshot() const {
     FuseStats s;
@@ -41,6 +46,7 @@ class FuseCounters {
     s.errors = errors_.load(std::memory_order_relaxed);
     s.interrupted = interrupted_.load(std::memory_order_relaxed);
     s.expired = expired_.load(std::memory_order_relaxed);
+    s.straddled = straddled_.load(std::memory_order_relaxed);
     s.first_byte = first_byte_.snapshot();
     s.reads = s.errors;
     for (std::size_t i = 0; i < latency_.size(); ++i) {
@@ -55,6 +61,7 @@ class FuseCounters {
   std::atomic<std::uint64_t> errors_{0};
   std::atomic<std::uint64_t> interrupted_{0};
   std::atomic<std::uint64_t> expired_{0};
+  std::atomic<std::uint64_t> straddled_{0};
   std::array<LatencyHistogram, kReadSources> latency_;
   LatencyHistogram first_byte_;
 };

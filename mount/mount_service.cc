@@ -146,6 +146,7 @@ nlohmann::json MountService::status() {
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},
           {"read_errors", fuse.errors},
+          {"straddled_reads", fuse.straddled},
           {"passthrough_opens", fuse.passed},
           {"latency", latency_json(fuse)},
           {"torrents", std::move(torrents)}};

@@ -6,17 +6,19 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
 #include "fs/tree.h"
-#include "swarm/base/content_source.h"
+#include "mount/open_file.h"
 
 struct fuse_session;
 
 namespace swarmfs::mount {
 
-/// Best effort: what finds the queue full is dropped, and the kernel asks for it again.
+/// Best effort: what finds the queue full, or is here no longer, is dropped, and the kernel asks
+/// for it again.
 class PagePusher {
  public:
   /// Called from the thread after [begin, end) of an inode is in the page cache.
@@ -28,16 +30,17 @@ class PagePusher {
   PagePusher& operator=(const PagePusher&) = delete;
 
   void start(fuse_session* session);
-  /// `content` starts at `offset`, a page's start, and ends at a page's or the file's end.
-  void push(fs::Ino ino, std::uint64_t offset, Content content);
+  /// Bytes of the file that are here. They start at a page's start, and end at a page's or the
+  /// file's end.
+  void push(std::shared_ptr<OpenFile> file, std::uint64_t offset, std::uint32_t length);
   /// Drops what is queued and ends the thread. READs must still be answered meanwhile. Idempotent.
   void stop();
 
  private:
   struct Item {
-    fs::Ino ino;
+    std::shared_ptr<OpenFile> file;
     std::uint64_t offset;
-    Content content;
+    std::uint32_t length;
   };
   void run();
   void store(const Item& item);

@@ -62,38 +62,45 @@ std::optional<TorrentContent::Found> TorrentContent::collect(const Spans& spans,
   return found;
 }
 
-ReadId TorrentContent::read(const ReadRequest& request, ReadDone done) {
+ReadId TorrentContent::read(const ReadRequest& request, ReadDone done, ReadPart part) {
   Spans spans = layout_.spans(request.file, request.offset, request.length);
   if (auto found = collect(spans, Disk::may_wait)) {
     done(std::move(found->content), {found->source, {}});
     return ReadId{};
   }
-  return park(request.handle, std::move(spans), std::move(done), 3);
+  return park(request.handle, std::move(spans), std::move(done), std::move(part), 3);
 }
 
-ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, unsigned tries) {
+ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, ReadPart part,
+                            unsigned tries) {
   auto wanted = spans;
-  return driver_->park_read(
-      handle, std::move(wanted),
-      [self = shared_from_this(), handle, spans = std::move(spans), done = std::move(done), tries](
-          Result<> result, const engine::WaitTrace& trace) mutable {
-        // Whatever it is read from in the end, it had to be fetched.
-        ReadStory story{ReadSource::peer, words(trace, std::chrono::steady_clock::now())};
-        if (!result) return done(result.error(), std::move(story));
-        if (auto found = self->collect(spans, Disk::must_not_wait))
-          return done(std::move(found->content), std::move(story));
-        // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
-        // A piece the disk lost on the way is asked for again.
-        self->driver_->run_on_pool([self, handle, spans = std::move(spans), done = std::move(done),
-                                    tries, story = std::move(story)]() mutable {
-          if (auto found = self->collect(spans, Disk::may_wait))
-            return done(std::move(found->content), std::move(story));
-          if (tries == 0)
-            return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"),
-                        std::move(story));
-          self->park(handle, std::move(spans), std::move(done), tries - 1);
-        });
-      });
+  auto answer = [self = shared_from_this(), handle, spans = std::move(spans),
+                 done = std::move(done), part,
+                 tries](Result<> result, const engine::WaitTrace& trace) mutable {
+    // Whatever it is read from in the end, it had to be fetched.
+    ReadStory story{ReadSource::peer, words(trace, std::chrono::steady_clock::now())};
+    if (!result) return done(result.error(), std::move(story));
+    if (auto found = self->collect(spans, Disk::must_not_wait))
+      return done(std::move(found->content), std::move(story));
+    // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
+    // A piece the disk lost on the way is asked for again.
+    self->driver_->run_on_pool([self, handle, spans = std::move(spans), done = std::move(done),
+                                part = std::move(part), tries, story = std::move(story)]() mutable {
+      if (auto found = self->collect(spans, Disk::may_wait))
+        return done(std::move(found->content), std::move(story));
+      if (tries == 0)
+        return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"),
+                    std::move(story));
+      self->park(handle, std::move(spans), std::move(done), std::move(part), tries - 1);
+    });
+  };
+  return driver_->park_read(handle, std::move(wanted), std::move(answer), std::move(part));
+}
+
+std::optional<Content> TorrentContent::peek(FileIndex file, std::uint64_t offset,
+                                            std::uint32_t length) {
+  auto found = collect(layout_.spans(file, offset, length), Disk::may_wait);
+  return found ? std::optional(std::move(found->content)) : std::nullopt;
 }
 
 void TorrentContent::keep_layers() {

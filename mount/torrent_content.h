@@ -38,8 +38,9 @@ class TorrentContent final : public ContentSource,
   void keep_layers();
 
   // ContentSource
-  ReadId read(const ReadRequest& request, ReadDone done) override;
+  ReadId read(const ReadRequest& request, ReadDone done, ReadPart part) override;
   void cancel(ReadId read) override;
+  std::optional<Content> peek(FileIndex file, std::uint64_t offset, std::uint32_t length) override;
   void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
                   double bps) override;
   void close(HandleId handle) override;
@@ -62,7 +63,7 @@ class TorrentContent final : public ContentSource,
   /// The bytes of the spans, or nothing if some are not here (or not without waiting).
   std::optional<Found> collect(const Spans& spans, Disk disk);
   bool collect_from_memory(const Layout::Span& span, Content& out);
-  ReadId park(HandleId handle, Spans spans, ReadDone done, unsigned tries);
+  ReadId park(HandleId handle, Spans spans, ReadDone done, ReadPart part, unsigned tries);
 
   std::shared_ptr<metainfo::PieceRoots> roots_;
   std::size_t kept_layers_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct ReadStory {
 
 /// Called exactly once per read. Errors: timed_out, cancelled, io, no_space, mismatch.
 using ReadDone = std::function<void(Result<Content>, ReadStory)>;
+/// Called while a read is parked and some of its start, but not all of it, is here: with how many
+/// bytes, at once for those that were here before, and again when there are more. From any thread.
+using ReadPart = std::function<void(std::uint32_t bytes_here)>;
 
 /// Serves reads of one torrent's files. All methods are thread-safe, never wait for the network,
 /// and call back without holding a lock of theirs.
@@ -51,9 +55,14 @@ class ContentSource {
   /// Answers from memory or disk before it returns (ReadId{0}), or parks the read: then `done`
   /// is called later, from another thread, at the latest when the source's read timeout passes
   /// without progress.
-  virtual ReadId read(const ReadRequest& request, ReadDone done) = 0;
+  /// `part` may be empty.
+  virtual ReadId read(const ReadRequest& request, ReadDone done, ReadPart part) = 0;
   /// Drops a parked read: `done` gets `cancelled` unless it has been called already.
   virtual void cancel(ReadId read) = 0;
+
+  /// The bytes if all of them are here, in memory or on the local disk, which it may wait for.
+  virtual std::optional<Content> peek(FileIndex file, std::uint64_t offset,
+                                      std::uint32_t length) = 0;
 
   /// Says which bytes [begin, end) of a file this handle will want next, nearest first, and how
   /// fast it takes them (bytes per second; 0: as fast as they come); replaces what it said before.

@@ -111,7 +111,8 @@ class Torrent {
   void set_room_for_backfill(bool room, TimePoint now);
 
   // --- demand
-  /// Parks a read until all its spans are here. read_ready or read_failed follows, maybe at once.
+  /// Parks a read until all its spans are here. read_ready or read_failed follows, maybe at once;
+  /// before it read_grew, when more of its start is here.
   void add_read(ReadId read, HandleId handle, std::vector<Layout::Span> spans, TimePoint now);
   /// Drops a parked read without an answer.
   void cancel_read(ReadId read, TimePoint now);
@@ -209,8 +210,10 @@ class Torrent {
   struct ParkedRead {
     HandleId handle;
     std::vector<Layout::Span> spans;
+    std::uint32_t length;  ///< of all spans
     TimePoint last_progress;
     WaitTrace trace;
+    std::uint32_t told = 0;  ///< bytes of its start that the host knows to be here
   };
   struct Window {
     Ahead ahead;
@@ -359,8 +362,10 @@ class Torrent {
   // torrent_reads.cc
   void take_back(PieceIndex first, PieceIndex end);
   void rewind_windows();
-  bool span_ready(const Layout::Span& span) const;
-  bool ready(const ParkedRead& read) const;
+  std::uint32_t bytes_here(const Layout::Span& span) const;
+  bool span_ready(const Layout::Span& span) const { return bytes_here(span) == span.length; }
+  std::uint32_t start_here(const std::vector<Layout::Span>& spans) const;
+  bool all_here(ReadId id, ParkedRead& read);
   void answer_reads(PieceIndex piece);
   void note_progress(PieceIndex piece, TimePoint now);
   void drop_read(std::map<ReadId, ParkedRead>::iterator it);

@@ -53,6 +53,9 @@ class TorrentHost {
   /// A parked read has ended, whichever way, and waited for this: before read_ready or read_failed,
   /// and alone if it was cancelled.
   virtual void read_ended(ReadId, const WaitTrace&) {}
+  /// The first `bytes` bytes of a parked read can be read now from what is kept; called again with
+  /// more of them as they come, and never with all: that is read_ready.
+  virtual void read_grew(ReadId, std::uint32_t /*bytes*/) {}
   /// A parked read can be answered now from what is kept.
   virtual void read_ready(ReadId read) = 0;
   virtual void read_failed(ReadId read, Error error) = 0;

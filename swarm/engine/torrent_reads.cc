@@ -6,8 +6,10 @@
 namespace swarmfs::engine {
 
 void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spans, TimePoint now) {
-  ParkedRead read{handle, std::move(spans), now, WaitTrace(now)};
-  if (ready(read)) return host_.read_ready(id);
+  std::uint32_t length = 0;
+  for (const Layout::Span& span : spans) length += span.length;
+  ParkedRead read{handle, std::move(spans), length, now, WaitTrace(now)};
+  if (all_here(id, read)) return host_.read_ready(id);
   if (contradicted_) return host_.read_failed(id, contradiction_error());
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
   reads_.emplace(id, std::move(read));
@@ -101,19 +103,35 @@ void Torrent::rewind_windows() {
   for (auto& [handle, window] : windows_) window.cursor = window.ahead.first;
 }
 
-bool Torrent::span_ready(const Layout::Span& span) const {
-  if (picker_.state(span.piece) == PieceState::have) return true;
+/// How many bytes of the span can be read, from its start.
+std::uint32_t Torrent::bytes_here(const Layout::Span& span) const {
+  if (picker_.state(span.piece) == PieceState::have) return span.length;
   const auto it = partials_.find(span.piece);
-  if (it == partials_.end() || span.length == 0) return false;
-  const std::uint32_t last = (span.begin + span.length - 1) / kBlockSize;
-  for (std::uint32_t b = span.begin / kBlockSize; b <= last; ++b)
-    if (it->second.slots[b].state != BlockSlot::State::verified) return false;
-  return true;
+  if (it == partials_.end()) return 0;
+  const std::uint32_t end = span.begin + span.length;
+  std::uint32_t at = span.begin;
+  while (at < end && it->second.slots[at / kBlockSize].state == BlockSlot::State::verified)
+    at = (at / kBlockSize + 1) * kBlockSize;
+  return std::min(at, end) - span.begin;
 }
 
-bool Torrent::ready(const ParkedRead& read) const {
-  return std::all_of(read.spans.begin(), read.spans.end(),
-                     [this](const Layout::Span& span) { return span_ready(span); });
+/// How many bytes of the spans can be read, from the start of the first.
+std::uint32_t Torrent::start_here(const std::vector<Layout::Span>& spans) const {
+  std::uint32_t here = 0;
+  for (const Layout::Span& span : spans) {
+    const std::uint32_t bytes = bytes_here(span);
+    here += bytes;
+    if (bytes < span.length) break;
+  }
+  return here;
+}
+
+/// Whether all of the read can be read. If not, the host learns how much more of its start can.
+bool Torrent::all_here(ReadId id, ParkedRead& read) {
+  const std::uint32_t here = start_here(read.spans);
+  if (here == read.length) return true;
+  if (here > read.told) host_.read_grew(id, read.told = here);
+  return false;
 }
 
 void Torrent::answer_reads(PieceIndex piece) {
@@ -122,7 +140,7 @@ void Torrent::answer_reads(PieceIndex piece) {
   const std::vector<ReadId> ids = waiting->second;
   for (const ReadId id : ids) {
     const auto it = reads_.find(id);
-    if (it == reads_.end() || !ready(it->second)) continue;
+    if (it == reads_.end() || !all_here(id, it->second)) continue;
     forget_read(it);
     host_.read_ready(id);
   }

@@ -71,7 +71,7 @@ void TorrentDriver::stop() {
     parked.answer(fail(ErrorKind::cancelled, "the filesystem is shutting down"), parked.trace);
 }
 
-/// Every call into the engine goes through here: answers to reads that it made due are given
+/// Every call into the engine goes through here: what it made due for readers is given to them
 /// after it has returned, and its next deadline is armed.
 template <class Event>
 void TorrentDriver::engine_event(Event&& event) {
@@ -79,6 +79,8 @@ void TorrentDriver::engine_event(Event&& event) {
   ++depth_;
   event();
   if (--depth_ > 0) return;
+  for (const auto& [read, bytes] : std::exchange(grown_, {}))
+    if (const auto it = answers_.find(read); it != answers_.end()) it->second.part(bytes);
   while (!due_.empty())
     for (auto& [parked, result] : std::exchange(due_, {}))
       parked.answer(std::move(result), parked.trace);
@@ -353,14 +355,14 @@ void TorrentDriver::keep_layers() {
 
 // --- reads
 
-ReadId TorrentDriver::park_read(HandleId handle, std::vector<Layout::Span> spans,
-                                ReadAnswer answer) {
+ReadId TorrentDriver::park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer,
+                                ReadPart part) {
   const ReadId id(next_read_.fetch_add(1, std::memory_order_relaxed));
   asio::post(io_, [self = shared_from_this(), id, handle, spans = std::move(spans),
-                   answer = std::move(answer)]() mutable {
+                   answer = std::move(answer), part = std::move(part)]() mutable {
     const engine::WaitTrace from_now(now());
     if (self->stopped_) return answer(fail(ErrorKind::cancelled, "shutting down"), from_now);
-    self->answers_.emplace(id, Parked{std::move(answer), from_now});
+    self->answers_.emplace(id, Parked{std::move(answer), std::move(part), from_now});
     self->engine_event([&] { self->torrent_->add_read(id, handle, std::move(spans), now()); });
   });
   return id;
@@ -389,6 +391,11 @@ void TorrentDriver::close_handle(HandleId handle) {
 
 void TorrentDriver::read_ended(ReadId read, const engine::WaitTrace& trace) {
   if (const auto it = answers_.find(read); it != answers_.end()) it->second.trace = trace;
+}
+
+void TorrentDriver::read_grew(ReadId read, std::uint32_t bytes) {
+  if (const auto it = answers_.find(read); it != answers_.end() && it->second.part)
+    grown_.emplace_back(read, bytes);
 }
 
 void TorrentDriver::read_ready(ReadId read) { answer_read(read, {}); }

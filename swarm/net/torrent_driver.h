@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "swarm/base/content_source.h"
 #include "swarm/base/piece_store.h"
 #include "swarm/engine/torrent.h"
 #include "swarm/metainfo/piece_roots.h"
@@ -77,7 +78,10 @@ class TorrentDriver final : public engine::TorrentHost,
   /// Comes on the io thread when the spans of a parked read can be read from keep and store, or
   /// with why not; and with what it waited for.
   using ReadAnswer = std::function<void(Result<>, const engine::WaitTrace&)>;
-  ReadId park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer);
+  /// Until then `part` (may be empty) comes on the io thread whenever more of the read's start can
+  /// be read.
+  ReadId park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer,
+                   ReadPart part = {});
   void cancel_read(ReadId read);
   void set_window(HandleId handle, const engine::Ahead& ahead);
   void close_handle(HandleId handle);
@@ -105,6 +109,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void load_leaves(PieceIndex piece) override;
   void layer_learnt() override;
   void read_ended(ReadId read, const engine::WaitTrace& trace) override;
+  void read_grew(ReadId read, std::uint32_t bytes) override;
   void read_ready(ReadId read) override;
   void read_failed(ReadId read, Error error) override;
   void need_peers() override;
@@ -141,10 +146,12 @@ class TorrentDriver final : public engine::TorrentHost,
   std::atomic<std::uint64_t> next_read_{1};
   struct Parked {
     ReadAnswer answer;
+    ReadPart part;
     engine::WaitTrace trace;  ///< once the read has ended
   };
   std::map<ReadId, Parked> answers_;
-  std::vector<std::pair<Parked, Result<>>> due_;  ///< after the event
+  std::vector<std::pair<Parked, Result<>>> due_;         ///< after the event
+  std::vector<std::pair<ReadId, std::uint32_t>> grown_;  ///< likewise, and before those
   std::uint64_t unwritten_ = 0;
   bool keeping_layers_ = false;  ///< on the disk's pool
   bool layers_unkept_ = false;   ///< learnt since that began

@@ -101,7 +101,7 @@ class SlowSource final : public ContentSource {
     ends_ = true;
     thread_.join();
   }
-  ReadId read(const ReadRequest& r, ReadDone done) override {
+  ReadId read(const ReadRequest& r, ReadDone done, ReadPart) override {
     {
       const std::lock_guard lock(mutex_);
       const auto due = ask(r.offset, r.offset + r.length);
@@ -118,6 +118,9 @@ class SlowSource final : public ContentSource {
     auto node = parked_.extract(id.value);
     lock.unlock();
     if (!node.empty()) node.mapped().done(fail(ErrorKind::cancelled, "cancelled"), {});
+  }
+  std::optional<Content> peek(FileIndex file, std::uint64_t offset, std::uint32_t length) override {
+    return content({file, offset, length, {}});
   }
   void set_window(HandleId, FileIndex, std::uint64_t begin, std::uint64_t end, double) override {
     const std::lock_guard lock(mutex_);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/null_sink.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <future>
 #include <thread>
@@ -58,7 +59,8 @@ class Running {
     content->read({FileIndex(0), std::uint64_t{piece} * kPiece, 1000, HandleId(1)},
                   [&](Result<Content> bytes, ReadStory story) {
                     told.set_value({std::move(story), bytes.has_value()});
-                  });
+                  },
+                  {});
     return told.get_future().get();
   }
 
@@ -92,6 +94,40 @@ TEST(TorrentContent, SaysWhatAReadWaitedForInVain) {
   const auto [story, ok] = alone.read(0);
   EXPECT_FALSE(ok);
   EXPECT_EQ(story.cause.rfind("no peer was connected (", 0), 0U) << story.cause;
+}
+
+/// What a read was told of its start, and how it ended.
+struct Growth {
+  std::vector<std::uint32_t> parts;
+  std::optional<Result<Content>> result;
+};
+
+TEST(TorrentContent, TellsHowMuchOfAReadIsHereAsItComes) {
+  Running seed({2, 3}, {});
+  Running reader({1}, {seed.address()});
+  Growth growth;  // touched by the reader's loop until `ended`
+  std::promise<void> ended;
+  // 1 is here, 2 and 3 can be fetched, 4 cannot.
+  reader.content->read(
+      {FileIndex(0), kPiece + 100, 4 * kPiece, HandleId(1)},
+      [&](Result<Content> bytes, const ReadStory&) {
+        growth.result = std::move(bytes);
+        ended.set_value();
+      },
+      [&](std::uint32_t bytes) { growth.parts.push_back(bytes); });
+  ended.get_future().wait();
+  EXPECT_EQ(growth.result->error().kind, ErrorKind::timed_out);
+  ASSERT_GE(growth.parts.size(), 2U);
+  EXPECT_EQ(growth.parts.front(), kPiece - 100);
+  EXPECT_EQ(growth.parts.back(), 3 * kPiece - 100);
+  EXPECT_TRUE(std::is_sorted(growth.parts.begin(), growth.parts.end()));
+
+  const auto here = reader.content->peek(FileIndex(0), kPiece + 100, growth.parts.back());
+  ASSERT_TRUE(here);
+  std::uint64_t size = 0;
+  for (const auto& slice : *here) size += slice.bytes.size();
+  EXPECT_EQ(size, growth.parts.back());
+  EXPECT_FALSE(reader.content->peek(FileIndex(0), kPiece + 100, growth.parts.back() + 1));
 }
 
 }  // namespace

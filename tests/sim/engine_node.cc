@@ -270,7 +270,7 @@ void EngineNode::lose_piece(PieceIndex piece) {
 ReadId EngineNode::read(std::uint64_t offset, std::uint32_t length, HandleId handle) {
   const ReadId id(next_read_++);
   const auto spans = metainfo_->layout.spans(FileIndex(0), offset, length);
-  reads_[id] = Read{world_.now(), spans};
+  reads_[id] = Read{world_.now(), spans, length};
   enter([&] { torrent_->add_read(id, handle, spans, world_.now()); });
   return id;
 }
@@ -295,6 +295,20 @@ void EngineNode::window(PieceIndex first, PieceIndex end, HandleId handle, doubl
 bool EngineNode::all_reads_ended() const {
   return std::all_of(reads_.begin(), reads_.end(),
                      [](const auto& entry) { return entry.second.ended.has_value(); });
+}
+
+void EngineNode::read_grew(ReadId id, std::uint32_t bytes) {
+  Read& read = reads_.at(id);
+  if (read.ended) say("tells of a read that has its answer");
+  if (bytes <= read.start || bytes >= read.length) say("tells of no more of a read's start");
+  read.start = bytes;
+  if (!read.start_came) read.start_came = world_.now();
+  for (const Layout::Span& span : read.spans) {
+    const std::uint32_t length = std::min(bytes, span.length);
+    if (length > 0 && !readable(span.piece, span.begin, length))
+      say("tells of bytes that cannot be read");
+    bytes -= length;
+  }
 }
 
 void EngineNode::read_ready(ReadId id) {

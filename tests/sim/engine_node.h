@@ -30,6 +30,10 @@ class EngineNode final : public Party, private engine::TorrentHost {
   struct Read {
     TimePoint begun;
     std::vector<Layout::Span> spans;
+    std::uint32_t length = 0;
+    std::optional<TimePoint>
+        start_came{};         ///< when it was told first that some of its start is here
+    std::uint32_t start = 0;  ///< bytes of it, as told last
     std::optional<TimePoint> ended{};
     std::optional<ErrorKind> error{};
     bool answered() const { return ended && !error; }
@@ -100,6 +104,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   void forget_piece(PieceIndex piece) override;
   void load_leaves(PieceIndex piece) override;
   void layer_learnt() override { ++layers_learnt_; }
+  void read_grew(ReadId read, std::uint32_t bytes) override;
   void read_ready(ReadId read) override;
   void read_failed(ReadId read, Error error) override;
   void need_peers() override {}

@@ -88,8 +88,11 @@ std::string TorrentProbe::broken_availability(const Torrent& t) {
 }
 
 std::string TorrentProbe::broken_reads(const Torrent& t) {
-  for (const auto& [id, read] : t.reads_)
-    if (t.ready(read)) return "a read waits for what is here";
+  for (const auto& [id, read] : t.reads_) {
+    const std::uint32_t here = t.start_here(read.spans);
+    if (here == read.length) return "a read waits for what is here";
+    if (here > read.told) return "a reader was not told how much of its read is here";
+  }
   return {};
 }
 

@@ -66,6 +66,24 @@ TEST(Reads, AV2ReadIsAnsweredBeforeItsPieceIsComplete) {
   }
 }
 
+TEST(Reads, AreToldOfTheirStartLongBeforeAllOfItIsHere) {
+  for (const auto seed : seeds()) {
+    SCOPED_TRACE(replay(seed));
+    Scene s(Format::v2, seed, true, 4, 4 << 20);
+    s.connect();
+    // 2 MiB take half a second from both seeds, and their first block no longer than it alone.
+    const ReadId read = s.reader.read(5'000'000, 2 << 20);
+    ASSERT_TRUE(s.ends(read));
+    const auto& result = s.reader.result(read);
+    ASSERT_TRUE(result.answered());
+    ASSERT_TRUE(result.start_came);
+    EXPECT_LE(*result.start_came - result.begun, 3 * kRtt + 60ms);
+    EXPECT_GE(*result.ended - *result.start_came, 300ms);
+    EXPECT_GE(result.start, (2 << 20) - 4 * kBlockSize) << "told of as it grew";
+    EXPECT_EQ(s.world.wrong(), "");
+  }
+}
+
 TEST(Reads, OfAV2FileCostARoundTripAndOneBlock) {
   for (const auto seed : seeds()) {
     SCOPED_TRACE(replay(seed));

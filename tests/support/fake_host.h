@@ -35,6 +35,7 @@ class FakeHost final : public engine::TorrentHost {
   std::map<std::pair<PieceIndex, std::uint32_t>, BlockPtr> kept_blocks;
   std::vector<PieceIndex> forgotten;
   std::vector<PieceIndex> leaves_wanted;
+  std::vector<std::pair<ReadId, std::uint32_t>> grown;
   std::vector<ReadId> ready;
   std::map<ReadId, engine::WaitTrace> ended;
   std::map<ReadId, Error> failed;
@@ -85,6 +86,7 @@ class FakeHost final : public engine::TorrentHost {
   void load_leaves(PieceIndex piece) override { leaves_wanted.push_back(piece); }
   void layer_learnt() override { ++layers_learnt; }
   void read_ended(ReadId read, const engine::WaitTrace& trace) override { ended[read] = trace; }
+  void read_grew(ReadId read, std::uint32_t bytes) override { grown.emplace_back(read, bytes); }
   void read_ready(ReadId read) override { ready.push_back(read); }
   void read_failed(ReadId read, Error error) override { failed.emplace(read, std::move(error)); }
   void need_peers() override { ++peers_needed; }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -87,14 +88,26 @@ class FakeSource final : public ContentSource {
     const std::lock_guard lock(mutex_);
     held_.push_back({file, begin, end});
   }
-  /// Lifts every hold on the file and answers, from this thread, what waited for it.
-  void release(FileIndex file) {
+  /// Lifts the holds on [begin, end) of the file and answers, from this thread, what waited for it.
+  void release(FileIndex file, std::uint64_t begin = 0,
+               std::uint64_t end = std::numeric_limits<std::uint64_t>::max()) {
     std::vector<Parked> ready;
+    std::vector<std::pair<ReadPart, std::uint32_t>> grown;
     {
       const std::lock_guard lock(mutex_);
-      std::erase_if(held_, [&](const Held& h) { return h.file == file; });
-      ready = take([&](const Parked& p) { return p.request.file == file; });
+      for (const Held& h : std::exchange(held_, {})) {
+        const bool other = h.file != file;
+        if (other || h.begin < begin)
+          held_.push_back({h.file, h.begin, other ? h.end : std::min(h.end, begin)});
+        if (!other && end < h.end) held_.push_back({file, std::max(h.begin, end), h.end});
+      }
+      ready = take([&](const Parked& p) { return !is_held(p.request); });
+      for (auto& [id, p] : parked_)
+        if (const auto here = bytes_of_start(p.request);
+            here > std::exchange(p.told, here) && p.part)
+          grown.emplace_back(p.part, here);
     }
+    for (auto& [part, here] : grown) part(here);
     for (auto& p : ready) p.done(content(p.request), {source_, "waited as the test wished"});
   }
   /// Ends what waits now with an error; the holds stay.
@@ -136,25 +149,38 @@ class FakeSource final : public ContentSource {
     const std::lock_guard lock(mutex_);
     return windows_;
   }
+  /// Offset and length of every peek, in order.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> peeks() const {
+    const std::lock_guard lock(mutex_);
+    return peeks_;
+  }
   std::size_t open_handles() const {
     const std::lock_guard lock(mutex_);
     return opened_ - closed_;
   }
 
-  ReadId read(const ReadRequest& request, ReadDone done) override {
-    {
-      const std::lock_guard lock(mutex_);
-      note_handle(request.handle);
-      if (is_held(request)) {
-        const ReadId id{++last_id_};
-        parked_.emplace(id.value,
-                        Parked{request, std::move(done), std::chrono::steady_clock::now()});
-        changed_.notify_all();
-        return id;
-      }
+  ReadId read(const ReadRequest& request, ReadDone done, ReadPart part) override {
+    std::unique_lock lock(mutex_);
+    note_handle(request.handle);
+    if (!is_held(request)) {
+      lock.unlock();
+      done(content(request), {source_, {}});
+      return ReadId{0};
     }
-    done(content(request), {source_, {}});
-    return ReadId{0};
+    const ReadId id{++last_id_};
+    const std::uint32_t here = bytes_of_start(request);
+    parked_.emplace(id.value,
+                    Parked{request, std::move(done), part, here, std::chrono::steady_clock::now()});
+    changed_.notify_all();
+    lock.unlock();
+    if (here > 0 && part) part(here);
+    return id;
+  }
+  std::optional<Content> peek(FileIndex file, std::uint64_t offset, std::uint32_t length) override {
+    const ReadRequest request{file, offset, length, {}};
+    const std::lock_guard lock(mutex_);
+    peeks_.emplace_back(offset, length);
+    return is_held(request) ? std::nullopt : std::optional(content(request));
   }
   void cancel(ReadId read) override {
     std::vector<Parked> cancelled;
@@ -203,6 +229,8 @@ class FakeSource final : public ContentSource {
   struct Parked {
     ReadRequest request;
     ReadDone done;
+    ReadPart part;
+    std::uint32_t told;  ///< bytes of its start that `part` knows of
     TimePoint since;
   };
 
@@ -210,6 +238,13 @@ class FakeSource final : public ContentSource {
     return std::any_of(held_.begin(), held_.end(), [&](const Held& h) {
       return h.file == r.file && r.offset < h.end && h.begin < r.offset + r.length;
     });
+  }
+  /// How many bytes of a read's start are not held back.
+  std::uint32_t bytes_of_start(const ReadRequest& r) const {
+    std::uint64_t end = r.offset + r.length;
+    for (const Held& h : held_)
+      if (h.file == r.file && r.offset < h.end) end = std::min(end, std::max(h.begin, r.offset));
+    return static_cast<std::uint32_t>(end - r.offset);
   }
   template <class Which>
   std::vector<Parked> take(Which which) {
@@ -262,6 +297,7 @@ class FakeSource final : public ContentSource {
   std::vector<Held> held_;
   std::map<std::uint64_t, Parked> parked_;
   std::vector<Window> windows_;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> peeks_;
   std::map<std::uint64_t, bool> handles_;
   std::size_t opened_ = 0, closed_ = 0;
   std::uint64_t last_id_ = 0;
