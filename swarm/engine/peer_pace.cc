@@ -44,7 +44,10 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
     busy_bytes_ /= 2;
     busy_seconds_ /= 2;
   }
-  const Duration slack = std::max<Duration>(10ms, min_rtt_ / 4);
+  // On a long path a flow that others left room for takes it up slowly: it gets more to spare.
+  const double longness = std::min(1.0, to_seconds(min_rtt_) / 0.2);
+  const Duration slack =
+      std::max<Duration>(10ms, from_seconds(to_seconds(min_rtt_) * (1 + longness) / 4));
   if (slow_start_) {
     if (outstanding >= depth_) ++depth_;  // doubles per round trip
     // One lost segment makes many blocks late; where all are, they queue.

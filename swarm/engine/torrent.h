@@ -149,6 +149,7 @@ class Torrent {
   struct Outstanding {
     wire::BlockRef block;  ///< or half of one
     TimePoint sent;
+    TimePoint due;  ///< when it should be here, as was thought when it was asked for
     bool of(PieceIndex piece, std::uint32_t index) const {
       return block.piece == piece && block.begin / kBlockSize == index;
     }
@@ -337,8 +338,8 @@ class Torrent {
   std::optional<Near> nearest(const Peer& peer, Window& window, double capacity, bool allow_new,
                               TimePoint now) const;
   std::optional<wire::BlockRef> next_in_windows(Peer& peer, bool pressing, TimePoint now);
-  bool overdue(PeerId holder, const wire::BlockRef& block, Duration mine, TimePoint now) const;
-  Hedge find_overdue(const Peer& peer, PieceIndex piece, std::size_t copies, TimePoint now) const;
+  Duration time_left(PeerId holder, const wire::BlockRef& block, TimePoint now) const;
+  Hedge find_overdue(const Peer& peer, PieceIndex piece, bool waited_for, TimePoint now) const;
   bool hedged_enough() const;
   std::optional<wire::BlockRef> next_hedge(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_in_end_game(Peer& peer, TimePoint now);

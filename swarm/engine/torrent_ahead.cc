@@ -26,13 +26,13 @@ double Torrent::capacity_bps() const {
 /// Whoever reads in order would get no more than a share of the line otherwise, and the rest would
 /// go to what nobody reads.
 std::uint32_t Torrent::pieces_to_fill_the_line(double capacity) const {
-  Duration farthest{};
+  double bytes = 0;
   for (const auto& [id, peer] : peers_)
-    if (peer->pace.rate_bps() > 0) farthest = std::max(farthest, peer->pace.rtt());
-  const Duration lasts =
-      config_.on_demand ? farthest * 2 : std::max<Duration>(farthest * 3, limits::kWindowLasts);
-  const double bytes = std::min(capacity * to_seconds(lasts), limits::kWidestFill);
-  return static_cast<std::uint32_t>(bytes / layout_.piece_length()) + 1;
+    if (!peer->closing && !peer->peer_choking && peer->pace.rate_bps() > 0)
+      bytes += kBlockSize * static_cast<double>(depth(*peer));
+  if (!config_.on_demand) bytes = std::max(bytes * 2, capacity * to_seconds(limits::kWindowLasts));
+  return static_cast<std::uint32_t>(std::min(bytes, limits::kWidestFill) / layout_.piece_length()) +
+         1;
 }
 
 /// The peers may have become faster since the reader last moved.
@@ -123,36 +123,35 @@ std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing
   return std::nullopt;
 }
 
-/// Whether the copy in flight with `holder` will take much longer than `mine` from now.
-bool Torrent::overdue(PeerId holder, const wire::BlockRef& block, Duration mine,
-                      TimePoint now) const {
+/// How long the copy in flight with `holder` will still take. One that is late is taken to need as
+/// long again as it is late: a connection that repairs its losses brings a little now and then.
+Duration Torrent::time_left(PeerId holder, const wire::BlockRef& block, TimePoint now) const {
   const auto it = peers_.find(holder);
-  if (it == peers_.end() || it->second->snubbed) return true;
+  if (it == peers_.end() || it->second->snubbed) return std::chrono::hours(1);
   const Peer& peer = *it->second;
   std::uint64_t ahead = 0;
-  TimePoint sent = now;
   for (const Outstanding& o : peer.outstanding) {
     if (o.of(block.piece, block.begin / kBlockSize)) {
-      sent = o.sent;
-      break;
+      const Duration expected = peer.pace.estimate(ahead);
+      const Duration silent = now - std::max(o.sent, peer.last_block);
+      return std::max({expected, now - o.due, silent > expected ? silent : Duration{}});
     }
     ahead += o.block.length;
   }
-  const Duration expected = peer.pace.estimate(ahead);
-  const Duration silent = now - std::max(sent, peer.last_block);
-  // What it should still need, or as long again as it has been silent if it is late already.
-  const Duration left = silent > expected ? silent : expected;
-  return left > mine * 2 + milliseconds(20);
+  return std::chrono::hours(1);
 }
 
-/// The first block of a piece with fewer copies in flight than `copies`, all of them overdue.
-Torrent::Hedge Torrent::find_overdue(const Peer& peer, PieceIndex piece, std::size_t copies,
+/// The first block of a piece with room for another copy in flight, which this peer would bring
+/// long before those that are; what is waited for may have more, and sooner.
+Torrent::Hedge Torrent::find_overdue(const Peer& peer, PieceIndex piece, bool waited_for,
                                      TimePoint now) const {
   Hedge found;
   const auto it = partials_.find(piece);
   if (it == partials_.end() || it->second.on_probation || !may_ask(peer, piece)) return found;
   const PartialPiece& p = it->second;
+  const std::size_t copies = waited_for ? limits::kMaxUrgentCopies : limits::kMaxCopies;
   const Duration mine = next_block_in(peer);
+  const Duration worth_it = (waited_for ? mine * 3 / 2 : mine * 2) + milliseconds(20);
   for (std::uint32_t b = 0; b < p.slots.size() && !found.block; ++b) {
     const BlockSlot& slot = p.slots[b];
     if (slot.state != BlockSlot::State::requested || slot.asked.size() >= copies ||
@@ -160,7 +159,7 @@ Torrent::Hedge Torrent::find_overdue(const Peer& peer, PieceIndex piece, std::si
       continue;
     found.possible = true;
     const wire::BlockRef block{piece, b * kBlockSize, layout_.block_size(piece, b)};
-    if (overdue(slot.asked.back(), block, mine, now)) found.block = block;
+    if (time_left(slot.asked.back(), block, now) > worth_it) found.block = block;
   }
   return found;
 }
@@ -175,7 +174,7 @@ std::optional<wire::BlockRef> Torrent::next_hedge(Peer& peer, TimePoint now) {
   for (const auto& [id, read] : reads_) {
     if (++looked > limits::kReadsHedged) break;
     for (const Layout::Span& span : read.spans) {
-      const Hedge found = find_overdue(peer, span.piece, limits::kMaxUrgentCopies, now);
+      const Hedge found = find_overdue(peer, span.piece, true, now);
       if (found.block) return found.block;
       possible = possible || found.possible;
     }
@@ -185,7 +184,7 @@ std::optional<wire::BlockRef> Torrent::next_hedge(Peer& peer, TimePoint now) {
       const std::uint32_t end =
           std::min(window.ahead.end.value, window.ahead.first.value + limits::kPiecesHedgedAhead);
       for (PieceIndex piece = window.ahead.first; piece.value < end; ++piece) {
-        const Hedge found = find_overdue(peer, piece, limits::kMaxCopies, now);
+        const Hedge found = find_overdue(peer, piece, false, now);
         possible = possible || found.possible;
         if (!found.block) continue;
         hedged_ += found.block->length;
@@ -206,7 +205,7 @@ std::optional<wire::BlockRef> Torrent::next_in_end_game(Peer& peer, TimePoint no
   if (hedged_enough() || (anything_to_begin() && !config_.on_demand)) return std::nullopt;
   bool possible = false;
   for (const auto& [piece, p] : partials_) {
-    const Hedge found = find_overdue(peer, piece, limits::kMaxCopies, now);
+    const Hedge found = find_overdue(peer, piece, false, now);
     possible = possible || found.possible;
     if (!found.block) continue;
     hedged_ += found.block->length;

@@ -71,7 +71,8 @@ inline constexpr double kPacedShare = 0.8;
 /// film would stall, beside the time that its next piece takes.
 inline constexpr unsigned kPressingRun = 3;
 inline constexpr Duration kPressingSlack = 300ms;
-/// How long a reader's window lasts at least at all that the peers bring, and in how many bytes.
+/// How long a reader's window lasts at least, at all that the peers bring, if everything is wanted
+/// in the end; and the most bytes that a window is widened to.
 inline constexpr Duration kWindowLasts = 500ms;
 inline constexpr double kWidestFill = 64 << 20;
 /// A peer that has delivered nothing yet is asked for one block alone that a reader gets to sooner.
