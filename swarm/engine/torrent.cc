@@ -54,6 +54,14 @@ void Torrent::flush(TimePoint now) {
     for (const bool snubbed : {false, true})
       for (auto& [id, peer] : peers_)
         if (peer->snubbed == snubbed) fill(*peer, now);
+  // Whom to ask for what a reader waits for depends on how busy the others are, which every block
+  // and every request changes; who has requests has its next look when one of them is answered.
+  for (bool asked = !reads_.empty(); std::exchange(asked, false);)
+    for (auto& [id, peer] : peers_) {
+      if (!peer->outstanding.empty()) continue;
+      fill(*peer, now);
+      asked = asked || !peer->outstanding.empty();
+    }
   if (refilled && !reads_.empty()) trace_waits(now);
   if (std::exchange(slot_freed_, false)) offer_slots(now);
   for (const PeerId id : std::exchange(dirty_, {})) {
