@@ -203,8 +203,9 @@ class Torrent {
     double patience;             ///< left with its costly messages, as of patience_at
     TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
-    TimePoint last_transfer{};  ///< of payload, either way
-    TimePoint hedge_after{};    ///< no second copies are looked for before
+    TimePoint last_transfer{};           ///< of payload, either way
+    TimePoint hedge_after{};             ///< no second copies are looked for before
+    std::uint64_t nothing_to_hedge = 0;  ///< nothing could become overdue after so many requests
     Bytes out;
   };
   struct ParkedRead {
@@ -469,6 +470,7 @@ class Torrent {
   TimePoint disk_failed_at_{};
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
+  std::uint64_t asked_blocks_ = 0;
   std::uint64_t hedged_ = 0;  ///< bytes asked twice though nobody waits for them yet
   std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
   unsigned banned_ = 0;

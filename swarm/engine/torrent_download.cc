@@ -151,6 +151,7 @@ void Torrent::ask(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   if (!p->on_probation && p->sole != peer.id) p->sole = PeerId{};  // shared from now on
   p->ask(block.begin / kBlockSize, peer.id);
   peer.outstanding.push_back({block, now});
+  ++asked_blocks_;
   wire::append_block_ref(to(peer), wire::MessageId::request, block);
   trace_asked(peer, block.piece, now);
   wake_at(now + limits::kBlockTimeout);
