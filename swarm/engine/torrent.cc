@@ -171,6 +171,8 @@ void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
     const TimePoint since = std::max(peer.outstanding.front().sent, peer.last_block);
     if (now - since >= limits::kBlockTimeout) {
       peer.snubbed = true;
+      // It may be asked for one of them again, and is not to send what others have brought by then.
+      for (const Outstanding& o : peer.outstanding) send_cancel(peer, o.block);
       release_all(peer);
     } else {
       wake_at(since + limits::kBlockTimeout);
