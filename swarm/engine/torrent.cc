@@ -54,6 +54,14 @@ void Torrent::flush(TimePoint now) {
     for (const bool snubbed : {false, true})
       for (auto& [id, peer] : peers_)
         if (peer->snubbed == snubbed) fill(*peer, now);
+  // Whom to ask for what a reader waits for depends on how busy the others are, which every block
+  // and every request changes; who has requests has its next look when one of them is answered.
+  for (bool asked = !reads_.empty(); std::exchange(asked, false);)
+    for (auto& [id, peer] : peers_) {
+      if (!peer->outstanding.empty()) continue;
+      fill(*peer, now);
+      asked = asked || !peer->outstanding.empty();
+    }
   if (refilled && !reads_.empty()) trace_waits(now);
   if (std::exchange(slot_freed_, false)) offer_slots(now);
   for (const PeerId id : std::exchange(dirty_, {})) {
@@ -163,6 +171,8 @@ void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
     const TimePoint since = std::max(peer.outstanding.front().sent, peer.last_block);
     if (now - since >= limits::kBlockTimeout) {
       peer.snubbed = true;
+      // It may be asked for one of them again, and is not to send what others have brought by then.
+      for (const Outstanding& o : peer.outstanding) send_cancel(peer, o.block);
       release_all(peer);
     } else {
       wake_at(since + limits::kBlockTimeout);

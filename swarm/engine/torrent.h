@@ -199,13 +199,15 @@ class Torrent {
     std::uint32_t sending = 0;     ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
-    unsigned may_cross = 0;      ///< blocks that may come though their requests were cancelled
-    unsigned leaf_requests = 0;  ///< of its, waiting for the host
-    double patience;             ///< left with its costly messages, as of patience_at
+    unsigned may_cross = 0;  ///< blocks that may come though their requests were cancelled
+    std::vector<wire::BlockRef> taken_back;  ///< cancelled, and it may yet reject them (BEP 6)
+    unsigned leaf_requests = 0;              ///< of its, waiting for the host
+    double patience;                         ///< left with its costly messages, as of patience_at
     TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
-    TimePoint last_transfer{};  ///< of payload, either way
-    TimePoint hedge_after{};    ///< no second copies are looked for before
+    TimePoint last_transfer{};           ///< of payload, either way
+    TimePoint hedge_after{};             ///< no second copies are looked for before
+    std::uint64_t nothing_to_hedge = 0;  ///< nothing could become overdue after so many requests
     Bytes out;
   };
   struct ParkedRead {
@@ -291,6 +293,8 @@ class Torrent {
   void on_whole_block(const Peer& last, PartialPiece& partial, std::uint32_t block, TimePoint now);
   void cancel_copies(PartialPiece& partial, std::uint32_t block);
   void cancel_request(Peer& peer, PieceIndex piece, std::uint32_t block);
+  void send_cancel(Peer& peer, const wire::BlockRef& block);
+  bool was_taken_back(Peer& peer, const wire::BlockRef& block);
   void release(Peer& peer, const wire::BlockRef& block);
   void release_all(Peer& peer);
   void release_piece(Peer& peer, PieceIndex piece);
@@ -470,6 +474,7 @@ class Torrent {
   TimePoint disk_failed_at_{};
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
+  std::uint64_t asked_blocks_ = 0;
   std::uint64_t hedged_ = 0;  ///< bytes asked twice though nobody waits for them yet
   std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
   unsigned banned_ = 0;

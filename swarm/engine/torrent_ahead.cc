@@ -168,7 +168,12 @@ bool Torrent::hedged_enough() const { return hedged_ > downloaded_ / limits::kHe
 
 /// A second copy of what a reader waits for, or will very soon, and whose first takes too long.
 std::optional<wire::BlockRef> Torrent::next_hedge(Peer& peer, TimePoint now) {
-  if (now < peer.hedge_after || (reads_.empty() && windows_.empty())) return std::nullopt;
+  if (reads_.empty() && windows_.empty()) return std::nullopt;
+  if (now < peer.hedge_after) {
+    // A timer that went off for another reason took the one for the next look with it.
+    if (!reads_.empty() && peer.nothing_to_hedge != asked_blocks_) wake_at(peer.hedge_after);
+    return std::nullopt;
+  }
   bool possible = false;
   unsigned looked = 0;
   for (const auto& [id, read] : reads_) {
@@ -195,6 +200,7 @@ std::optional<wire::BlockRef> Torrent::next_hedge(Peer& peer, TimePoint now) {
   // Looking costs more than asking: not again at once, and the less often the more there are to
   // look.
   peer.hedge_after = now + limits::kHedgeEvery * (1 + peers_.size() / 8);
+  peer.nothing_to_hedge = possible ? 0 : asked_blocks_;
   if (possible) wake_at(peer.hedge_after);
   return std::nullopt;
 }

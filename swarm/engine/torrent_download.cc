@@ -151,6 +151,7 @@ void Torrent::ask(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   if (!p->on_probation && p->sole != peer.id) p->sole = PeerId{};  // shared from now on
   p->ask(block.begin / kBlockSize, peer.id);
   peer.outstanding.push_back({block, now, now + next_block_in(peer)});
+  ++asked_blocks_;
   wire::append_block_ref(to(peer), wire::MessageId::request, block);
   trace_asked(peer, block.piece, now);
   wake_at(now + limits::kBlockTimeout);
@@ -181,6 +182,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
     return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
   }
 
+  was_taken_back(peer, block);
   if (!whole(block)) return on_half(peer, message, now);
   const std::uint32_t index = block.begin / kBlockSize;
   PartialPiece* p = partial(block.piece);
@@ -219,10 +221,24 @@ void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index) {
 void Torrent::cancel_request(Peer& peer, PieceIndex piece, std::uint32_t index) {
   std::erase_if(peer.outstanding, [&](const Outstanding& o) {
     if (!o.of(piece, index)) return false;
-    ++peer.may_cross;
-    wire::append_block_ref(to(peer), wire::MessageId::cancel, o.block);
+    send_cancel(peer, o.block);
     return true;
   });
+}
+
+void Torrent::send_cancel(Peer& peer, const wire::BlockRef& block) {
+  ++peer.may_cross;
+  if (peer.fast && peer.taken_back.size() < limits::kMaxDepth) peer.taken_back.push_back(block);
+  wire::append_block_ref(to(peer), wire::MessageId::cancel, block);
+}
+
+/// Whether what came answers a request that was cancelled: a block crossed the cancel, or a reject
+/// confirms it. Either may meet a new request for the same block.
+bool Torrent::was_taken_back(Peer& peer, const wire::BlockRef& block) {
+  const auto it = std::find(peer.taken_back.begin(), peer.taken_back.end(), block);
+  if (it == peer.taken_back.end()) return false;
+  peer.taken_back.erase(it);
+  return true;
 }
 
 void Torrent::release(Peer& peer, const wire::BlockRef& block) {
@@ -258,9 +274,10 @@ void Torrent::release_piece(Peer& peer, PieceIndex piece) {
 }
 
 void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
+  const bool taken_back = was_taken_back(peer, block);
   const auto it = std::find_if(peer.outstanding.begin(), peer.outstanding.end(),
                                [&](const Outstanding& o) { return o.block == block; });
-  if (it == peer.outstanding.end()) {  // of a request that we have taken back
+  if (taken_back || it == peer.outstanding.end()) {
     peer.may_cross -= std::min(peer.may_cross, 1U);
     return;
   }

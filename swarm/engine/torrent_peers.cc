@@ -392,7 +392,7 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
     book_.on_closed(*peer.booked, now, kind);
   }
   if (!peer.am_choking) slot_freed_ = true;
-  if (!peer.hash_fetches.empty()) want_hashes_ = true;
+  if (!std::exchange(peer.hash_fetches, {}).empty()) want_hashes_ = true;
   std::erase_if(first_copies_, [&](const auto& copy) { return copy.second.to == peer.id; });
   refill_ = true;
   dial_more(now);

@@ -78,8 +78,7 @@ void Torrent::take_back(PieceIndex first, PieceIndex end) {
     });
     for (const wire::BlockRef& block : taken) {
       release(*peer, block);
-      ++peer->may_cross;
-      wire::append_block_ref(to(*peer), wire::MessageId::cancel, block);
+      send_cancel(*peer, block);
     }
     refill_ = refill_ || !taken.empty();
   }

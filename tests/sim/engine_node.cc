@@ -53,8 +53,8 @@ void EngineNode::enter(Event&& event) {
   inside_ = false;
   if (!completed_at_ && torrent_->complete()) completed_at_ = world_.now();
   const bool thorough = ++entered_ % kThoroughEvery == 0;
-  if (const std::string what = engine::TorrentProbe::broken(*torrent_, thorough); !what.empty())
-    say(what);
+  const std::string what = engine::TorrentProbe::broken(*torrent_, world_.now(), thorough);
+  if (!what.empty()) say(what);
   arm();
 }
 
@@ -248,7 +248,10 @@ void EngineNode::keep_piece(PieceIndex piece, std::vector<BlockPtr> blocks) {
   });
 }
 
-void EngineNode::forget_piece(PieceIndex piece) { kept_.erase(piece); }
+void EngineNode::forget_piece(PieceIndex piece) {
+  kept_.erase(piece);
+  if (forgotten_) forgotten_(piece);
+}
 
 void EngineNode::load_leaves(PieceIndex piece) {
   world_.timeline.after(options_.disk_time, [this, piece] {

@@ -2,6 +2,7 @@
 // whatever the engine keeps, serves or answers with the source.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,6 +66,9 @@ class EngineNode final : public Party, private engine::TorrentHost {
   void window(PieceIndex first, PieceIndex end, HandleId handle = HandleId(1), double bps = 0);
   const Read& result(ReadId read) const { return reads_.at(read); }
   bool all_reads_ended() const;
+  const std::map<ReadId, Read>& all_reads() const { return reads_; }
+  /// Calls `hear` when the engine gives up what it has of a piece.
+  void when_forgotten(std::function<void(PieceIndex)> hear) { forgotten_ = std::move(hear); }
 
   void set_room(bool room);
   /// From now on the disk refuses pieces.
@@ -137,6 +141,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   TimePoint last_timer_{}, armed_ = TimePoint::max();
   std::optional<TimePoint> completed_at_;
   std::vector<std::string> warnings_;
+  std::function<void(PieceIndex)> forgotten_;
 };
 
 }  // namespace swarmfs::sim

@@ -77,6 +77,7 @@ void Network::send(SocketId id, Bytes bytes, std::function<void()> sent) {
   const auto it = sockets_.find(id);
   if (it == sockets_.end() || it->second.closing) return;
   Socket& socket = it->second;
+  if (Tap* tap = tap_of(socket)) tap->on_sent(id, bytes);
   if (socket.out.empty()) find(socket.node)->ready.push_back(id);
   socket.out.push_back({std::make_shared<const Bytes>(std::move(bytes)), std::move(sent)});
   // From the timeline: a sender may not be told of progress before its call returns.
@@ -87,6 +88,7 @@ void Network::close(SocketId id) {
   const auto it = sockets_.find(id);
   if (it == sockets_.end()) return;
   it->second.closing = true;
+  if (Tap* tap = tap_of(it->second)) tap->on_gone(id);
   if (it->second.out.empty()) finish(id);
 }
 
@@ -152,7 +154,10 @@ void Network::arrive(SocketId id, const std::shared_ptr<const Bytes>& bytes) {
   timeline_.at(node->down_free, [this, id, bytes] {
     const auto socket = sockets_.find(id);
     if (socket == sockets_.end() || socket->second.closing) return;
-    if (Node* self = find(socket->second.node)) self->party->on_bytes(id, *bytes);
+    Node* self = find(socket->second.node);
+    if (self == nullptr) return;
+    if (Tap* tap = tap_of(socket->second)) tap->on_delivered(id, *bytes);
+    self->party->on_bytes(id, *bytes);
   });
 }
 
@@ -169,12 +174,19 @@ void Network::finish(SocketId id) {
       const auto socket = sockets_.find(other);
       if (socket == sockets_.end()) return;
       const bool told = !socket->second.closing;
+      if (Tap* tap = tap_of(socket->second)) tap->on_gone(other);
       Node* node = find(socket->second.node);
       sockets_.erase(socket);
       if (told && node != nullptr) node->party->on_closed(other);
     });
   }
+  if (Tap* tap = tap_of(it->second)) tap->on_gone(id);
   sockets_.erase(it);
+}
+
+Tap* Network::tap_of(const Socket& socket) const {
+  const auto it = taps_.find(socket.node);
+  return it == taps_.end() ? nullptr : it->second;
 }
 
 }  // namespace swarmfs::sim

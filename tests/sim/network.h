@@ -41,6 +41,17 @@ class Party {
   virtual void on_closed(SocketId socket) = 0;
 };
 
+/// Hears what crosses the sockets of one node, as that node itself sees it: what it sends when it
+/// sends it, what comes before the node is told.
+class Tap {
+ public:
+  virtual ~Tap() = default;
+  virtual void on_sent(SocketId socket, ByteView bytes) = 0;
+  virtual void on_delivered(SocketId socket, ByteView bytes) = 0;
+  /// Nothing more is delivered to the node on it. Perhaps told twice.
+  virtual void on_gone(SocketId socket) = 0;
+};
+
 class Network {
  public:
   Network(Timeline& timeline, Rng& rng) : timeline_(timeline), rng_(rng) {}
@@ -60,6 +71,8 @@ class Network {
   std::optional<Duration> rtt(SocketId socket) const;
   /// Once what was sent is out; this end hears no more.
   void close(SocketId socket);
+  /// `tap` outlives the network's last event. One for a node.
+  void tap(const Endpoint& node, Tap& tap) { taps_[node] = &tap; }
 
  private:
   struct Node {
@@ -89,12 +102,14 @@ class Network {
   void arrive(SocketId to, const std::shared_ptr<const Bytes>& bytes);
   void finish(SocketId socket);
   Duration path(const Socket& from, const Socket& to);
+  Tap* tap_of(const Socket& socket) const;
 
   Timeline& timeline_;
   Rng& rng_;
   std::uint64_t next_socket_ = 1;
   std::map<Endpoint, Node> nodes_;
   std::map<SocketId, Socket> sockets_;
+  std::map<Endpoint, Tap*> taps_;
 };
 
 }  // namespace swarmfs::sim

@@ -11,7 +11,7 @@ class TorrentProbe {
  public:
   /// Empty if all is well, else the first thing wrong. `thorough`: also what costs a pass over
   /// all pieces of all peers.
-  static std::string broken(const Torrent& torrent, bool thorough);
+  static std::string broken(const Torrent& torrent, TimePoint now, bool thorough);
 
   /// Unfinished pieces in memory.
   static std::size_t partials(const Torrent& torrent) { return torrent.partials_.size(); }
@@ -23,8 +23,10 @@ class TorrentProbe {
   static std::string broken_partials(const Torrent& torrent);
   static std::string broken_requests(const Torrent& torrent);
   static std::string broken_availability(const Torrent& torrent);
-  static std::string broken_reads(const Torrent& torrent);
+  static std::string broken_reads(const Torrent& torrent, TimePoint now);
+  static std::string over_budget(const Torrent& torrent);
   static std::string idle_though_urgent(const Torrent& torrent);
+  static std::string leaves_unasked(const Torrent& torrent);
 };
 
 }  // namespace swarmfs::engine

@@ -59,6 +59,8 @@ void ScriptedPeer::on_message(SocketId socket, const wire::Message& message) {
     } else {
       send_block(socket, request->block);
     }
+  } else if (const auto* cancel = std::get_if<wire::Cancel>(&message)) {
+    if (script_.on_cancel) script_.on_cancel(*this, socket, cancel->block);
   } else if (const auto* hashes = std::get_if<wire::HashRequest>(&message)) {
     if (script_.on_hash_request) return script_.on_hash_request(*this, socket, hashes->ref);
     Bytes out;

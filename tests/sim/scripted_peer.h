@@ -23,6 +23,8 @@ struct Script {
   bool another_torrent = false;  ///< the handshake's hash is not ours
   /// Answers a request. Unset: with the block as it is.
   std::function<void(class ScriptedPeer&, SocketId, const wire::BlockRef&)> on_request{};
+  /// Takes back a request. Unset: too late.
+  std::function<void(ScriptedPeer&, SocketId, const wire::BlockRef&)> on_cancel{};
   /// Once, after the handshakes.
   std::function<void(ScriptedPeer&, SocketId)> on_greeted{};
   std::function<void(ScriptedPeer&, SocketId, const wire::HashRef&)> on_hash_request{};
