@@ -178,9 +178,8 @@ void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
       wake_at(since + limits::kBlockTimeout);
     }
   }
-  while (!peer.hash_fetches.empty() && now - peer.hash_fetches.front().sent >= limits::kHashTimeout)
-    give_up_fetch(peer, peer.hash_fetches.front().ref, now);
-  if (!peer.hash_fetches.empty()) wake_at(peer.hash_fetches.front().sent + limits::kHashTimeout);
+  if (now - peer.late_at >= limits::kLatenessLasts) peer.lateness = {};
+  check_hash_fetches(peer, now);
   if (lacking_.empty() || peer.layers_after == TimePoint{}) return;
   if (now < peer.layers_after) return wake_at(peer.layers_after);
   peer.layers_after = {};

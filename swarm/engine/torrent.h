@@ -158,6 +158,7 @@ class Torrent {
     wire::HashRef ref;
     PieceIndex piece;
     TimePoint sent;
+    bool late = false;  ///< others are asked as well
   };
   struct Peer {
     Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted);
@@ -176,6 +177,7 @@ class Torrent {
     bool counted_seed = false;
     bool upload_only = false;
     bool no_leaves = false;    ///< rejected a leaf layer request
+    TimePoint leaves_after{};  ///< let one lie: asked for no leaves until then
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
@@ -205,7 +207,9 @@ class Torrent {
     double patience;                         ///< left with its costly messages, as of patience_at
     TimePoint patience_at;
     TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
-    TimePoint last_transfer{};           ///< of payload, either way
+    TimePoint last_transfer{};  ///< of payload, either way
+    Duration lateness{};        ///< of what others brought in its stead, until it brings a block
+    TimePoint late_at{};
     TimePoint hedge_after{};             ///< no second copies are looked for before
     std::uint64_t nothing_to_hedge = 0;  ///< nothing could become overdue after so many requests
     Bytes out;
@@ -291,7 +295,7 @@ class Torrent {
   void ask(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void on_block(Peer& peer, const wire::Piece& message, TimePoint now);
   void on_whole_block(const Peer& last, PartialPiece& partial, std::uint32_t block, TimePoint now);
-  void cancel_copies(PartialPiece& partial, std::uint32_t block);
+  void cancel_copies(PartialPiece& partial, std::uint32_t block, TimePoint now);
   void cancel_request(Peer& peer, PieceIndex piece, std::uint32_t block);
   void send_cancel(Peer& peer, const wire::BlockRef& block);
   bool was_taken_back(Peer& peer, const wire::BlockRef& block);
@@ -344,6 +348,7 @@ class Torrent {
   std::optional<wire::BlockRef> next_in_windows(Peer& peer, bool pressing, TimePoint now);
   Duration time_left(PeerId holder, const wire::BlockRef& block, TimePoint now) const;
   Hedge find_overdue(const Peer& peer, PieceIndex piece, bool waited_for, TimePoint now) const;
+  bool thrifty() const;
   bool hedged_enough() const;
   std::optional<wire::BlockRef> next_hedge(Peer& peer, TimePoint now);
   std::optional<wire::BlockRef> next_in_end_game(Peer& peer, TimePoint now);
@@ -397,9 +402,11 @@ class Torrent {
   // torrent_hashes.cc: BEP 52
   void ask_hashes(TimePoint now);
   static metainfo::merkle::HashRun run_of(const wire::HashRef& ref);
-  void give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now);
+  void give_up_fetch(Peer& peer, wire::HashRef ref, bool refused, TimePoint now);
+  static Duration hash_patience(const Peer& peer);
+  void check_hash_fetches(Peer& peer, TimePoint now);
   bool knows_leaves(const Layout::Span& span) const;
-  bool leaves_asked(const Layout::Span& span, std::uint32_t first_leaf) const;
+  bool leaves_asked(const Layout::Span& span, std::uint32_t first_leaf, bool in_time) const;
   bool verifies_alone(const Layout::Span& span) const;
   void want_leaves(const Layout::Span& span, std::size_t most, TimePoint now);
   void want_leaves_of_reads(TimePoint now);
@@ -475,7 +482,8 @@ class Torrent {
   RateMeter down_, up_;
   std::uint64_t downloaded_ = 0, uploaded_ = 0, wasted_ = 0;
   std::uint64_t asked_blocks_ = 0;
-  std::uint64_t hedged_ = 0;  ///< bytes asked twice though nobody waits for them yet
+  std::uint64_t duplicates_ = 0;  ///< of wasted_: what was here already when it came
+  std::uint64_t hedged_ = 0;      ///< bytes asked twice though nobody waits for them yet
   std::uint32_t failed_pieces_ = 0, failed_blocks_ = 0;
   unsigned banned_ = 0;
   TimePoint wake_ = TimePoint::max();

@@ -123,6 +123,11 @@ std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing
   return std::nullopt;
 }
 
+/// Whether so many copies have come in vain that another is asked for only of what has stalled.
+bool Torrent::thrifty() const {
+  return duplicates_ > downloaded_ / limits::kDuplicatesShare + limits::kDuplicatesAtFirst;
+}
+
 /// How long the copy in flight with `holder` will still take. One that is late is taken to need as
 /// long again as it is late: a connection that repairs its losses brings a little now and then.
 Duration Torrent::time_left(PeerId holder, const wire::BlockRef& block, TimePoint now) const {
@@ -134,7 +139,8 @@ Duration Torrent::time_left(PeerId holder, const wire::BlockRef& block, TimePoin
     if (o.of(block.piece, block.begin / kBlockSize)) {
       const Duration expected = peer.pace.estimate(ahead);
       const Duration silent = now - std::max(o.sent, peer.last_block);
-      return std::max({expected, now - o.due, silent > expected ? silent : Duration{}});
+      const Duration late = (now - o.due) / (thrifty() ? 2 : 1);
+      return std::max({expected, late, silent > expected ? silent : Duration{}});
     }
     ahead += o.block.length;
   }
@@ -151,7 +157,7 @@ Torrent::Hedge Torrent::find_overdue(const Peer& peer, PieceIndex piece, bool wa
   const PartialPiece& p = it->second;
   const std::size_t copies = waited_for ? limits::kMaxUrgentCopies : limits::kMaxCopies;
   const Duration mine = next_block_in(peer);
-  const Duration worth_it = (waited_for ? mine * 3 / 2 : mine * 2) + milliseconds(20);
+  const Duration worth_it = (waited_for && !thrifty() ? mine * 3 / 2 : mine * 2) + milliseconds(20);
   for (std::uint32_t b = 0; b < p.slots.size() && !found.block; ++b) {
     const BlockSlot& slot = p.slots[b];
     if (slot.state != BlockSlot::State::requested || slot.asked.size() >= copies ||

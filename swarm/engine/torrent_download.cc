@@ -176,6 +176,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
     peer.pace.on_block(block.length, asked->sent, now, peer.outstanding.size());
     peer.outstanding.erase(asked);
     peer.snubbed = false;
+    peer.lateness = {};
   } else if (peer.may_cross > 0) {
     --peer.may_cross;
   } else if (++peer.unasked > limits::kMaxUnasked) {
@@ -190,6 +191,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   if (p == nullptr || picker_.state(block.piece) != PieceState::in_flight ||
       p->slots[index].here() || (p->on_probation && p->sole != peer.id)) {
     wasted_ += block.length;
+    duplicates_ += block.length;
     if (p != nullptr) p->unask(index, peer.id);
     return;
   }
@@ -205,16 +207,25 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
 /// A block is here that was not.
 void Torrent::on_whole_block(const Peer& last, PartialPiece& p, std::uint32_t index,
                              TimePoint now) {
-  cancel_copies(p, index);
+  cancel_copies(p, index, now);
   trace_arrival(last, p, now);
   if (!check_block(p, index, now)) return;
   note_progress(p.piece, now);
   if (p.complete()) finish_piece(p, now);
 }
 
-void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index) {
-  for (const PeerId id : std::exchange(p.slots[index].asked, {}))
-    if (Peer* other = find(id)) cancel_request(*other, p.piece, index);
+void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index, TimePoint now) {
+  for (const PeerId id : std::exchange(p.slots[index].asked, {})) {
+    Peer* other = find(id);
+    if (other == nullptr) continue;
+    for (const Outstanding& o : other->outstanding) {
+      if (!o.of(p.piece, index) || now <= o.due || other->last_block > o.sent) continue;
+      // With an empty queue a silent peer would look quick, and be the first to be asked again.
+      other->lateness = std::max(other->lateness, now - o.due);
+      other->late_at = now;
+    }
+    cancel_request(*other, p.piece, index);
+  }
 }
 
 /// Takes back what a peer was asked of a block, all of it or a half.

@@ -43,16 +43,46 @@ void Torrent::ask_hashes(TimePoint now) {
 }
 
 /// A peer rejected a hash request, or let it lie for too long.
-void Torrent::give_up_fetch(Peer& peer, wire::HashRef ref, TimePoint now) {
+void Torrent::give_up_fetch(Peer& peer, wire::HashRef ref, bool refused, TimePoint now) {
   if (std::erase_if(peer.hash_fetches, [&](const HashFetch& f) { return f.ref == ref; }) == 0)
     return;  // not awaited any more
   want_hashes_ = true;
   if (!is_layer(ref)) {
-    peer.no_leaves = true;
+    if (refused) {
+      peer.no_leaves = true;
+    } else {
+      peer.leaves_after = now + limits::kLayerRest;
+      wake_at(peer.leaves_after);
+    }
     return;
   }
   peer.layers_after = now + limits::kLayerRest;
   wake_at(peer.layers_after);
+}
+
+/// A reader waits for hashes as it does for a block: whoever takes much longer for them than for a
+/// block is late, and another is asked too; after kHashTimeout it is not waited for at all.
+Duration Torrent::hash_patience(const Peer& peer) {
+  return std::min(limits::kHashTimeout, next_block_in(peer) * 2 + limits::kHashSlack);
+}
+
+void Torrent::check_hash_fetches(Peer& peer, TimePoint now) {
+  while (!peer.hash_fetches.empty() && now - peer.hash_fetches.front().sent >= limits::kHashTimeout)
+    give_up_fetch(peer, peer.hash_fetches.front().ref, false, now);
+  const Duration patience = hash_patience(peer);
+  for (HashFetch& fetch : peer.hash_fetches) {
+    wake_at(fetch.sent + limits::kHashTimeout);
+    if (fetch.late) continue;
+    if (now - fetch.sent < patience) {
+      wake_at(fetch.sent + patience);
+    } else {
+      fetch.late = want_hashes_ = true;
+    }
+  }
+  if (peer.leaves_after == TimePoint{}) return;
+  if (now < peer.leaves_after) return wake_at(peer.leaves_after);
+  peer.leaves_after = {};
+  want_hashes_ = true;
 }
 
 /// The blocks of a span.
@@ -70,12 +100,13 @@ bool Torrent::knows_leaves(const Layout::Span& span) const {
 }
 
 /// Whether a request is under way that brings the leaves of a span, `first_leaf` of its piece on.
-bool Torrent::leaves_asked(const Layout::Span& span, std::uint32_t first_leaf) const {
+/// `in_time`: one that is late does not count.
+bool Torrent::leaves_asked(const Layout::Span& span, std::uint32_t first_leaf, bool in_time) const {
   const auto [first, last] = blocks_of(span);
   for (const auto& [id, peer] : peers_)
     for (const HashFetch& f : peer->hash_fetches)
-      if (f.piece == span.piece && f.ref.base_layer == 0 && f.ref.index <= first_leaf + first &&
-          first_leaf + last < f.ref.index + f.ref.length)
+      if (!(in_time && f.late) && f.piece == span.piece && f.ref.base_layer == 0 &&
+          f.ref.index <= first_leaf + first && first_leaf + last < f.ref.index + f.ref.length)
         return true;
   return false;
 }
@@ -85,7 +116,7 @@ bool Torrent::leaves_asked(const Layout::Span& span, std::uint32_t first_leaf) c
 bool Torrent::verifies_alone(const Layout::Span& span) const {
   if (!metainfo_->has_v2() || !roots_->of(span.piece)) return false;
   const PieceNode node = node_of(layout_, span.piece);
-  return node.height > 0 && (knows_leaves(span) || leaves_asked(span, node.first_leaf));
+  return node.height > 0 && (knows_leaves(span) || leaves_asked(span, node.first_leaf, false));
 }
 
 /// Asks one able peer for the leaves of a span's blocks: those alone, with the proof up to their
@@ -97,7 +128,7 @@ void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint 
   if (span.length == 0 || picker_.state(piece) == PieceState::have || !roots_->of(piece)) return;
   const PieceNode node = node_of(layout_, piece);
   if (node.height == 0) return;  // one block: the piece is its own leaf
-  if (knows_leaves(span) || leaves_asked(span, node.first_leaf)) return;
+  if (knows_leaves(span) || leaves_asked(span, node.first_leaf, true)) return;
   const auto [first, last] = blocks_of(span);
   const std::uint32_t width = 1U << node.height;
   const bool goes_on = std::any_of(windows_.begin(), windows_.end(),
@@ -113,19 +144,27 @@ void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint 
   const wire::HashRef ref{*metainfo_->files[node.file.value].pieces_root, 0,
                           node.first_leaf + start, length,
                           merkle::proof_layers_to_root(0, node.height)};
+  // Who lets others wait is the last to ask.
+  const auto expected = [](const Peer& peer) {
+    const bool late = std::any_of(peer.hash_fetches.begin(), peer.hash_fetches.end(),
+                                  [](const HashFetch& f) { return f.late; });
+    return peer.pace.estimate(0) + (late ? limits::kHashTimeout : Duration{});
+  };
   Peer* best = nullptr;
   for (auto& [id, peer] : peers_) {
-    if (peer->closing || !peer->v2 || peer->no_leaves || !peer->bits.test(piece)) continue;
-    const bool asked = std::any_of(peer->hash_fetches.begin(), peer->hash_fetches.end(),
-                                   [&](const HashFetch& f) { return f.ref == ref; });
-    if (asked) return;
-    if (peer->hash_fetches.size() >= most) continue;
-    if (best == nullptr || peer->pace.estimate(0) < best->pace.estimate(0)) best = peer.get();
+    if (peer->closing || !peer->v2 || peer->no_leaves || peer->leaves_after != TimePoint{} ||
+        !peer->bits.test(piece))
+      continue;
+    const auto asked = std::find_if(peer->hash_fetches.begin(), peer->hash_fetches.end(),
+                                    [&](const HashFetch& f) { return f.ref == ref; });
+    if (asked != peer->hash_fetches.end() && !asked->late) return;
+    if (asked != peer->hash_fetches.end() || peer->hash_fetches.size() >= most) continue;
+    if (best == nullptr || expected(*peer) < expected(*best)) best = peer.get();
   }
   if (best == nullptr) return;
   best->hash_fetches.push_back({ref, piece, now});
   wire::append_hash_ref(to(*best), wire::MessageId::hash_request, ref);
-  wake_at(now + limits::kHashTimeout);
+  wake_at(now + hash_patience(*best));
 }
 
 void Torrent::want_leaves_of_reads(TimePoint now) {

@@ -16,6 +16,8 @@ inline constexpr Duration kKeepAlive = 100s;
 /// A peer with requests of ours that delivers nothing for so long is snubbed.
 inline constexpr Duration kBlockTimeout = 8s;
 inline constexpr Duration kHashTimeout = 4s;
+/// What a peer may need for hashes beyond twice the time of a block: it may have to compute them.
+inline constexpr Duration kHashSlack = 100ms;
 /// A peer that neither side wants anything of gives way to a newcomer after this time without
 /// payload, if there is no room otherwise; one of them at most in each kMakeRoomEvery.
 inline constexpr Duration kIdleBeforeRoom = 60s;
@@ -64,6 +66,12 @@ inline constexpr std::uint32_t kPiecesHedgedAhead = 4;
 /// Of the bytes that came, one in so many may be asked for twice ahead of readers and in the end
 /// game.
 inline constexpr std::uint64_t kHedgedShare = 50;
+/// How long a peer that others had to stand in for is thought to be as late again.
+inline constexpr Duration kLatenessLasts = 10s;
+/// One byte in so many may come twice, and so many at first, before second copies for readers are
+/// asked for more sparingly.
+inline constexpr std::uint64_t kDuplicatesShare = 64;
+inline constexpr std::uint64_t kDuplicatesAtFirst = 128 << 10;
 /// A reader with a rate of its own below this share of what the peers deliver can be kept ahead of;
 /// one that is faster takes what comes.
 inline constexpr double kPacedShare = 0.8;
@@ -85,6 +93,7 @@ inline constexpr std::size_t kMaxHashFetches = 2;
 inline constexpr Duration kLongPiece = 50ms;
 inline constexpr std::uint32_t kMaxHashRun = 512;
 /// How long a peer that does not give piece layers is not asked for more: it may get them itself.
+/// As long for one that let a request for leaves lie.
 inline constexpr Duration kLayerRest = 10s;
 inline constexpr std::size_t kMaxLeafRequests = 64;
 inline constexpr unsigned kMaxPeerLeafRequests = 8;

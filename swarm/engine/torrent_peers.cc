@@ -244,7 +244,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
                  [&](const wire::Extended& m) { on_extended(peer, m, now); },
                  [&](const wire::HashRequest& m) { on_hash_request(peer, m.ref, now); },
                  [&](const wire::Hashes& m) { on_hashes(peer, m, now); },
-                 [&](const wire::HashReject& m) { give_up_fetch(peer, m.ref, now); },
+                 [&](const wire::HashReject& m) { give_up_fetch(peer, m.ref, true, now); },
              },
              *parsed);
   return !peer.closing;

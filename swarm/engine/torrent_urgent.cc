@@ -24,7 +24,7 @@ bool Torrent::worth_asking(const Peer& peer, PieceIndex piece) const {
 /// How long a block asked of a peer now would take. One that has stalled is the last to ask.
 Duration Torrent::next_block_in(const Peer& peer) {
   if (peer.snubbed) return std::chrono::hours(1);
-  return peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize});
+  return peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize}) + peer.lateness;
 }
 
 /// A block of the oldest parked read that has one to ask for, of those `of` picks.

@@ -156,8 +156,8 @@ std::string TorrentProbe::leaves_unasked(const Torrent& t) {
       for (const auto& [peer_id, peer] : t.peers_) {
         for (const auto& fetch : peer->hash_fetches)
           asked = asked || (fetch.piece == span.piece && fetch.ref.base_layer == 0);
-        if (peer->v2 && !peer->no_leaves && peer->bits.test(span.piece) &&
-            peer->hash_fetches.size() < limits::kMaxHashFetches)
+        if (peer->v2 && !peer->no_leaves && peer->leaves_after == TimePoint{} &&
+            peer->bits.test(span.piece) && peer->hash_fetches.size() < limits::kMaxHashFetches)
           able = &peer_id;
       }
       if (!asked && able != nullptr)
