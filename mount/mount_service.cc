@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <ctime>
@@ -9,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "fs/likely_first.h"
 #include "mount/describe.h"
 #include "mount/exit_codes.h"
 #include "swarm/base/hex.h"
@@ -73,6 +75,20 @@ static Result<std::unique_ptr<cache::Store>> open_when_free(const cache::StoreOp
   }
 }
 
+/// The pieces under what programs look at first.
+static std::vector<PieceIndex> pieces_likely_first(const metainfo::Metainfo& m) {
+  std::vector<fs::NamedFile> files;
+  for (std::uint32_t i = 0; i < m.files.size(); ++i)
+    if (!m.files[i].pad && !m.files[i].path.empty())
+      files.push_back({FileIndex(i), m.files[i].path.back(), m.files[i].length});
+  std::vector<PieceIndex> pieces;
+  for (const fs::FileRange& range : fs::likely_first(files))
+    for (const auto& span : m.layout.spans(range.file, range.begin, range.end - range.begin))
+      if (std::find(pieces.begin(), pieces.end(), span.piece) == pieces.end())
+        pieces.push_back(span.piece);
+  return pieces;
+}
+
 Result<> MountService::open_torrents() {
   auto node = SwarmNode::create(options_.network, logger_);
   if (!node) return node.error();
@@ -87,6 +103,7 @@ Result<> MountService::open_torrents() {
     engine::TorrentConfig config;
     config.on_demand = options_.on_demand;
     config.read_timeout = options_.read_timeout;
+    config.first = pieces_likely_first(*metainfo);
     contents_.push_back(node_->add(roots, std::move(*store), std::move(config)));
     if (auto added = add_to_tree(contents_.back()); !added) return added;
   }

@@ -65,7 +65,9 @@ void PeerPace::note_trip(TimePoint sent, TimePoint now) {
   const Duration usual = from_seconds(rate_ > 0 ? kBlockSize / rate_ : 0);
   if (sent <= last_arrival_) longest_pause_ = std::max(longest_pause_, now - last_arrival_ - usual);
   if (now - trip_began_ < min_rtt_) return;
-  const Duration pause = std::min(longest_pause_, min_rtt_ * 2);
+  // What is shorter is no loss: others take their turns on a line that they share.
+  const Duration pause =
+      longest_pause_ < min_rtt_ * 3 / 4 ? Duration{} : std::min(longest_pause_, min_rtt_ * 2);
   mean_pause_ += (pause - mean_pause_) / kTripsAveraged;
   longest_pause_ = {};
   trip_began_ = now;

@@ -38,8 +38,10 @@ namespace swarmfs::engine {
 struct TorrentConfig {
   wire::ClientId client_id{};
   std::string client_name = "swarmfs";
-  std::uint16_t listen_port = 0;                     ///< told to peers (BEP 10 "p"); 0: none
-  bool on_demand = false;                            ///< fetch only what is read and its windows
+  std::uint16_t listen_port = 0;  ///< told to peers (BEP 10 "p"); 0: none
+  bool on_demand = false;         ///< fetch only what is read and its windows
+  /// What backfill fetches before the rarest, in this order: pieces likely to be read first.
+  std::vector<PieceIndex> first;
   Duration read_timeout = std::chrono::seconds(60);  ///< of a parked read without progress
   std::uint64_t partial_bytes = 48 << 20;  ///< unfinished pieces in memory, at least two of them
   std::uint64_t volatile_bytes = 16

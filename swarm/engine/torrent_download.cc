@@ -132,6 +132,8 @@ std::optional<wire::BlockRef> Torrent::next_backfill(Peer& peer) {
       begin_piece(piece)->sole = peer.id;
       return take(piece);
     };
+    for (const PieceIndex piece : config_.first)
+      if (absent(piece)) return begin(piece);
     while (!peer.suggested.empty()) {
       const PieceIndex piece = peer.suggested.front();
       peer.suggested.pop_front();

@@ -214,6 +214,24 @@ TEST(Reads, AWindowIsFetchedAndNothingBeyondIt) {
   }
 }
 
+TEST(Reads, PiecesLikelyToBeReadFirstComeBeforeTheRarest) {
+  for (const auto seed : seeds(2)) {
+    SCOPED_TRACE(replay(seed));
+    World world(Content::make(Format::v1, 64, 256 << 10), seed);
+    auto& source = world.add<EngineNode>(seeder(1e6));
+    NodeOptions o = node(1e6, 8e6);
+    o.config.first = {PieceIndex(63), PieceIndex(20)};
+    auto& reader = world.add<EngineNode>(o);
+    reader.meet(source.number);
+    const auto& have = reader.torrent().have();
+    ASSERT_TRUE(world.run_until([&] { return have.count() >= 3; }, 30s));
+    EXPECT_TRUE(have.test(PieceIndex(63)));
+    EXPECT_TRUE(have.test(PieceIndex(20)));
+    ASSERT_TRUE(world.run_until([&] { return reader.torrent().complete(); }, 60s));
+    EXPECT_EQ(world.wrong(), "");
+  }
+}
+
 TEST(Reads, WithoutPeersTimeOut) {
   World world(Content::make(Format::v1, 4, 64 << 10), 1);
   NodeOptions o = node(1e6, 1e6);
