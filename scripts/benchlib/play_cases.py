@@ -14,14 +14,16 @@ FILES, FILE_BYTES = 2000, 80 << 10
 def player(run):
     """Six seeds: two steady, two that stall for 10 s in the middle of blocks, one that dies without
     a word, one that is slow and far away."""
-    run.material.file(FILE, SIZE)
     label = "player, six seeds"
-    seconds = 30 if run.quick else 60
+    seconds = run.film
     rate = SHARE * (2 * STEADY_BITS + 1e6) / 8
+    fits = rate * seconds < SIZE
+    file = FILE if fits else "long-film.bin"
+    run.material.file(file, SIZE if fits else int(rate * seconds * 1.05))
     steady = {"up": f"{STEADY_BITS / 1e6:.0f}mbit"}
     outcomes = {}
     for name in run.contestants:
-        with run.stage((FILE, "v1", MIB), "libtorrent", [steady] * 5 + [SLOW]) as stage:
+        with run.stage((file, "v1", MIB), "libtorrent", [steady] * 5 + [SLOW]) as stage:
             stalls = seconds / 6
             up = steady["up"]
             faults = [(stalls, "seed3", {"up": "0"}), (stalls + 10, "seed3", {"up": up}),

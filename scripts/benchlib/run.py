@@ -16,6 +16,7 @@ class Run:
     contestants: dict
     binary: pathlib.Path
     quick: bool
+    film: int  # seconds that the player plays
     cc: str
     trace: pathlib.Path
     material: Material

@@ -22,6 +22,8 @@ def arguments(words):
     parser.add_argument("--quick", action="store_true", help="fewer starts, reads and seconds")
     parser.add_argument("--cases", metavar="NAMES", help="of " + ",".join(CASES))
     parser.add_argument("--only", metavar="NAMES", help="of swarmfs,btfs,libtorrent")
+    parser.add_argument("--film", type=int, metavar="SECONDS",
+                        help="how long the player plays (60, or 30 with --quick)")
     parser.add_argument("--cc", help="TCP's congestion control on every host (the kernel's choice)")
     parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
     parser.add_argument("--trace", type=pathlib.Path, metavar="DIR",
@@ -60,7 +62,8 @@ def measure(args, binary):
     if not everybody:
         sys.exit("bench: nothing to measure")
     with Material() as material:
-        run = Run(everybody, binary, args.quick, args.cc, args.trace, material)
+        film = args.film or (30 if args.quick else 60)
+        run = Run(everybody, binary, args.quick, film, args.cc, args.trace, material)
         for name in args.cases:
             functions[name](run)
     run.found.judge_waste()

@@ -305,6 +305,8 @@ class Torrent {
   void release_all(Peer& peer);
   void release_piece(Peer& peer, PieceIndex piece);
   void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
+
+  // torrent_pieces.cc: whole pieces
   void finish_piece(PartialPiece& partial, TimePoint now);
   void piece_failed(PieceIndex piece, TimePoint now);
   void convict(PieceIndex piece, const PartialPiece& good, TimePoint now);

@@ -61,7 +61,7 @@ std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, Of of) {
 
 /// What somebody waits for, or a film is about to.
 std::optional<wire::BlockRef> Torrent::next_needed(Peer& peer, TimePoint now) {
-  const double capacity = capacity_bps();
+  const double capacity = windows_.empty() ? 0 : capacity_bps();
   const bool any_paced = std::any_of(windows_.begin(), windows_.end(), [&](const auto& entry) {
     return paced(entry.second, capacity);
   });

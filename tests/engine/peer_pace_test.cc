@@ -17,6 +17,9 @@ struct Peer {
   double rate;
   Duration delay;
   Duration tick{};
+  /// What would arrive in the first `hold` of each `hold_every`, after `hold_after`, comes at its
+  /// end, as after a lost segment.
+  Duration hold{}, hold_every = 24h, hold_after{};
   TimePoint now = TimePoint{} + 1h;
   TimePoint free = now;
   struct Asked {
@@ -33,11 +36,16 @@ struct Peer {
     free = std::max(free, seen) + from_seconds(kBlockSize / rate);
     queue.push_back({now, free + delay / 2});
   }
+  TimePoint held(TimePoint arrives) const {
+    const Duration since = arrives - (TimePoint{} + 1h + hold_after);
+    if (since < Duration{} || since % hold_every >= hold) return arrives;
+    return arrives + hold - since % hold_every;
+  }
   void run(Duration time, unsigned reqq = 1000) {
     const TimePoint end = now + time;
     while (now < end) {
       while (queue.size() < pace.depth(reqq)) ask();
-      now = queue.front().arrives;
+      now = held(queue.front().arrives);
       pace.on_block(kBlockSize, queue.front().sent, now, queue.size());
       queue.pop_front();
     }
@@ -62,6 +70,33 @@ TEST(PeerPace, FillsThePipeAndKeepsTheQueueShortForMinutes) {
     EXPECT_LE(peer.wait(), early * 5 / 4);
     EXPECT_LE(peer.wait(), delay * 3 / 2 + 60ms);
   }
+}
+
+TEST(PeerPace, ALostSegmentDoesNotEndTheStart) {
+  Peer peer{{}, 4e6, 200ms};
+  peer.hold = 250ms;
+  peer.hold_after = 500ms;
+  peer.run(1600ms);
+  EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * 0.2);
+}
+
+TEST(PeerPace, LastsOverThePausesThatLossesMakeAgainAndAgain) {
+  Peer lossy{{}, 4e6, 200ms};
+  lossy.hold = 220ms;
+  lossy.hold_every = 300ms;
+  lossy.run(20s);
+  EXPECT_GE(lossy.pace.depth(1000) * kBlockSize, 4e6 * 0.4);
+  // One pause in ten seconds is no reason, nor are short ones.
+  Peer seldom{{}, 4e6, 200ms};
+  seldom.hold = 220ms;
+  seldom.hold_every = 10s;
+  seldom.run(25s);
+  EXPECT_LE(seldom.pace.depth(1000) * kBlockSize, 4e6 * 0.32);
+  Peer shared{{}, 4e6, 50ms};
+  shared.hold = 25ms;
+  shared.hold_every = 60ms;
+  shared.run(20s);
+  EXPECT_LE(shared.pace.depth(1000) * kBlockSize, 4e6 * 0.08);
 }
 
 TEST(PeerPace, GoesOnAskingMoreOfOneThatLooksAtItsRequestsTwiceASecond) {
