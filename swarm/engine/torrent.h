@@ -286,7 +286,7 @@ class Torrent {
   bool anything_to_begin() const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   static std::size_t depth(const Peer& peer);
-  std::optional<wire::BlockRef> next_unhurried(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> next_unhurried(Peer& peer, double capacity, TimePoint now);
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
                                            std::uint32_t end);
@@ -318,7 +318,7 @@ class Torrent {
   static Duration next_block_in(const Peer& peer);
   template <class Of>
   std::optional<wire::BlockRef> next_urgent(Peer& peer, Of of);
-  std::optional<wire::BlockRef> next_needed(Peer& peer, TimePoint now);
+  std::optional<wire::BlockRef> next_needed(Peer& peer, double capacity, TimePoint now);
 
   // torrent_halves.cc: a block from two peers
   bool whole(const wire::BlockRef& block) const;
@@ -349,7 +349,8 @@ class Torrent {
   bool some_peer_is_tried() const;
   std::optional<Near> nearest(const Peer& peer, Window& window, double capacity, bool allow_new,
                               TimePoint now) const;
-  std::optional<wire::BlockRef> next_in_windows(Peer& peer, bool pressing, TimePoint now);
+  std::optional<wire::BlockRef> next_in_windows(Peer& peer, bool pressing, double capacity,
+                                                TimePoint now);
   Duration time_left(PeerId holder, const wire::BlockRef& block, TimePoint now) const;
   Hedge find_overdue(const Peer& peer, PieceIndex piece, bool waited_for, TimePoint now) const;
   bool thrifty() const;

@@ -94,10 +94,9 @@ bool Torrent::some_peer_is_tried() const {
 }
 
 /// The block with the first deadline in any window, of those `pressing` if that is asked for.
-std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing, TimePoint now) {
+std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing, double capacity,
+                                                       TimePoint now) {
   if (windows_.empty()) return std::nullopt;
-  const double capacity = capacity_bps();
-  widen_windows(capacity);
   // As long as a piece takes, twice over, and a hedge with it.
   const Duration close =
       from_seconds(2 * layout_.piece_length() / capacity) + limits::kPressingSlack;

@@ -12,16 +12,20 @@ namespace swarmfs::engine {
 void Torrent::fill(Peer& peer, TimePoint now) {
   if (peer.closing || !peer.ready || !peer.am_interested) return;
   if (peer.peer_choking && peer.allowed_fast.empty()) return;
+  // Nothing that is asked for here changes how fast the peers are.
+  const double capacity = windows_.empty() ? 0 : capacity_bps();
+  if (!windows_.empty()) widen_windows(capacity);
   const std::size_t urgent_depth =
       peer.snubbed ? 1 : std::min<std::size_t>(depth(peer) + limits::kUrgentAhead, peer.reqq);
   while (peer.outstanding.size() < std::max(depth(peer), urgent_depth)) {
-    auto block = next_needed(peer, now);
+    auto block = next_needed(peer, capacity, now);
     if (block) {
       ask_needed(peer, *block, now);
       continue;
     }
     block = next_hedge(peer, now);
-    if (!block && peer.outstanding.size() < depth(peer)) block = next_unhurried(peer, now);
+    if (!block && peer.outstanding.size() < depth(peer))
+      block = next_unhurried(peer, capacity, now);
     if (!block) break;
     ask(peer, *block, now);
   }
@@ -106,8 +110,8 @@ std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer, 
   return std::nullopt;
 }
 
-std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, TimePoint now) {
-  if (auto block = next_in_windows(peer, false, now)) return block;
+std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, double capacity, TimePoint now) {
+  if (auto block = next_in_windows(peer, false, capacity, now)) return block;
   if (auto block = next_backfill(peer)) return block;
   return next_in_end_game(peer, now);
 }

@@ -60,8 +60,7 @@ std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, Of of) {
 }
 
 /// What somebody waits for, or a film is about to.
-std::optional<wire::BlockRef> Torrent::next_needed(Peer& peer, TimePoint now) {
-  const double capacity = windows_.empty() ? 0 : capacity_bps();
+std::optional<wire::BlockRef> Torrent::next_needed(Peer& peer, double capacity, TimePoint now) {
   const bool any_paced = std::any_of(windows_.begin(), windows_.end(), [&](const auto& entry) {
     return paced(entry.second, capacity);
   });
@@ -80,7 +79,7 @@ std::optional<wire::BlockRef> Torrent::next_needed(Peer& peer, TimePoint now) {
       return block;
     }
   }
-  if (auto block = next_in_windows(peer, true, now)) {
+  if (auto block = next_in_windows(peer, true, capacity, now)) {
     ++pressing_run_;
     return block;
   }
