@@ -50,6 +50,7 @@ class Findings:
         self.figures, self.samples, self.steps, self.failures, self.loads = [], {}, {}, [], {}
         self.players = {}  # {label: {client: [what each player saw]}}
         self.wasted = self.downloaded = 0
+        self.cut_off = None  # the case in which the run was ended before its end
 
     def distribution(self, label, values, rtt, goals=(), shown=("p50",)):
         """`values` is {client: [seconds]}; `goals` is {quantile's name: (limit, text)}."""
@@ -114,7 +115,7 @@ class Findings:
     def as_json(self):
         return {"figures": [{**dataclasses.asdict(f), "met": f.met()} for f in self.figures],
                 "samples": self.samples, "steps": self.steps, "players": self.players,
-                "failures": self.failures,
+                "failures": self.failures, "cut_off": self.cut_off,
                 "loads": self.loads, "wasted": self.wasted, "downloaded": self.downloaded}
 
 

@@ -8,7 +8,7 @@ from .figures import SUBJECT, Findings
 from .stage import Material, Stage, load
 
 RIVAL_TRIES = 3  # one that crashes now and then is still compared, and its crashes are shown
-RIVAL_REPEATS = 5  # of 20 starts and the like: their figures are far apart enough
+RIVAL_SHARE = 4  # times rarer than swarmfs: they take long, and their figures are far apart enough
 
 
 @dataclasses.dataclass
@@ -29,7 +29,7 @@ class Run:
 
     def times(self, name, count):
         """How often to measure a client what swarmfs is measured `count` times."""
-        return count if name == SUBJECT else min(count, RIVAL_REPEATS)
+        return count if name == SUBJECT else max(1, count // RIVAL_SHARE)
 
     def measure(self, name, label, stage, jobs, **how):
         """An Outcome, or None when it failed, which is noted."""

@@ -61,17 +61,31 @@ def measure(args, binary):
         everybody = {n: c for n, c in everybody.items() if n in args.only.split(",")}
     if not everybody:
         sys.exit("bench: nothing to measure")
+    versions = {n: c.version for n, c in everybody.items()}
     with Material() as material:
         film = args.film or (30 if args.quick else 60)
         run = Run(everybody, binary, args.quick, film, args.cc, args.trace, material)
         for name in args.cases:
-            functions[name](run)
+            try:
+                functions[name](run)
+            except (KeyboardInterrupt, SystemExit):
+                run.found.cut_off = name  # what was measured before is worth showing
+                break
+            if args.json:  # as it comes: a run takes an hour
+                write(args, run.found, versions, "not ended yet")
     run.found.judge_waste()
-    return run.found, {n: c.version for n, c in everybody.items()}
+    return run.found, versions
+
+
+def write(args, found, versions, described):
+    args.json.write_text(json.dumps({"described": described, "versions": versions,
+                                     "quick": args.quick, **found.as_json()}, indent=1) + "\n")
 
 
 def show(found, versions, described):
     print(described + "\n")
+    if found.cut_off:
+        print(f"CUT OFF in {found.cut_off}: this and what follows it were not measured to the end\n")
     print(found.table(versions) + "\n")
     print("Distributions, in ms:\n\n" + found.distributions() + "\n")
     for label in found.steps:
@@ -100,8 +114,7 @@ def main(words, prepare, build):
                  f"{time.monotonic() - began:.0f} s")
     show(found, versions, described)
     if args.json:
-        args.json.write_text(json.dumps({"described": described, "versions": versions,
-                                         "quick": args.quick, **found.as_json()}, indent=1) + "\n")
+        write(args, found, versions, described)
     missed = any(figure.met() is False for figure in found.figures)
     broken = any(name == "swarmfs" for name, _, _ in found.failures)
-    return 1 if broken or (args.check and missed) else 0
+    return 1 if broken or found.cut_off or (args.check and missed) else 0
