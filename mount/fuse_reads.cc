@@ -79,7 +79,8 @@ void FuseReads::read(Request request) {
   ReadId id;
   try {
     id = r.file->source()->read(
-        {r.file->index(), r.offset, r.length, noted.handle},
+        {r.file->index(), r.offset, r.length, noted.handle,
+         ReaderId(static_cast<std::uint64_t>(processes_.of(r.tid)))},
         [ticket](Result<Content> content, ReadStory story) {
           ticket->owner->on_done(ticket, {std::move(content), std::move(story)});
         },

@@ -24,6 +24,7 @@
 #include "mount/open_file.h"
 #include "mount/page_pusher.h"
 #include "mount/page_ranges.h"
+#include "mount/reader_thread.h"
 #include "mount/wait_ring.h"
 
 struct fuse_req;
@@ -101,6 +102,7 @@ class FuseReads {
   const Duration expire_after_, straddle_after_;
   FuseCounters counters_;
   WaitRing ring_;
+  ReaderProcesses processes_;
   PagePusher pusher_;
   std::atomic<bool> stopping_{false};
 

@@ -49,16 +49,33 @@ bool thread_is_gone(pid_t tid) {
   return (value & kExiting) != 0;
 }
 
+/// Its process; 0 if it cannot be told.
+static pid_t process_of(pid_t tid) {
+  const std::string status = proc_text(tid, "status");
+  static constexpr std::string_view kKey = "\nTgid:";
+  const auto at = status.find(kKey);
+  if (at == std::string::npos) return 0;
+  return static_cast<pid_t>(std::strtol(status.c_str() + at + kKey.size(), nullptr, 10));
+}
+
+pid_t ReaderProcesses::of(pid_t tid) {
+  if (tid <= 0) return 0;
+  auto& slot = slots_[static_cast<std::size_t>(tid) % kSlots];
+  const std::uint64_t known = slot.load(std::memory_order_relaxed);
+  if (known >> 32 == static_cast<std::uint64_t>(tid)) return static_cast<pid_t>(known & 0xffffffff);
+  const pid_t process = process_of(tid);
+  slot.store(static_cast<std::uint64_t>(tid) << 32 | static_cast<std::uint64_t>(process),
+             std::memory_order_relaxed);
+  return process;
+}
+
 Reader reader_of(pid_t tid) {
   Reader reader;
   reader.tid = tid;
   if (tid <= 0) return reader;
   reader.comm = proc_text(tid, "comm");
   if (reader.comm.ends_with('\n')) reader.comm.pop_back();
-  const std::string status = proc_text(tid, "status");
-  static constexpr std::string_view kKey = "\nTgid:";
-  if (const auto at = status.find(kKey); at != std::string::npos)
-    reader.pid = static_cast<pid_t>(std::strtol(status.c_str() + at + kKey.size(), nullptr, 10));
+  reader.pid = process_of(tid);
   return reader;
 }
 

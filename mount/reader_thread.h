@@ -3,6 +3,10 @@
 
 #include <sys/types.h>
 
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace swarmfs::mount {
@@ -17,6 +21,19 @@ struct Reader {
   std::string comm;  ///< the thread's name, any bytes; empty: unknown
 };
 Reader reader_of(pid_t tid);
+
+/// The processes of threads that read, remembered for the last ones, since asking the kernel takes
+/// as long as a READ from memory. A thread id that was used again may give the process of before:
+/// for fairness, not for rights. Thread-safe.
+class ReaderProcesses {
+ public:
+  /// 0 if it is not known.
+  pid_t of(pid_t tid);
+
+ private:
+  static constexpr std::size_t kSlots = 256;
+  std::array<std::atomic<std::uint64_t>, kSlots> slots_{};  ///< tid above, pid below
+};
 
 /// How a thread with an unanswered READ stands.
 enum class WaitKind {

@@ -68,15 +68,15 @@ ReadId TorrentContent::read(const ReadRequest& request, ReadDone done, ReadPart 
     done(std::move(found->content), {found->source, {}});
     return ReadId{};
   }
-  return park(request.handle, std::move(spans), std::move(done), std::move(part), 3);
+  return park({request.handle, request.reader}, std::move(spans), std::move(done), std::move(part),
+              3);
 }
 
-ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, ReadPart part,
+ReadId TorrentContent::park(engine::ReadOwner owner, Spans spans, ReadDone done, ReadPart part,
                             unsigned tries) {
   auto wanted = spans;
-  auto answer = [self = shared_from_this(), handle, spans = std::move(spans),
-                 done = std::move(done), part,
-                 tries](Result<> result, const engine::WaitTrace& trace) mutable {
+  auto answer = [self = shared_from_this(), owner, spans = std::move(spans), done = std::move(done),
+                 part, tries](Result<> result, const engine::WaitTrace& trace) mutable {
     // Whatever it is read from in the end, it had to be fetched.
     ReadStory story{ReadSource::peer, words(trace, std::chrono::steady_clock::now())};
     if (!result) return done(result.error(), std::move(story));
@@ -84,17 +84,17 @@ ReadId TorrentContent::park(HandleId handle, Spans spans, ReadDone done, ReadPar
       return done(std::move(found->content), std::move(story));
     // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
     // A piece the disk lost on the way is asked for again.
-    self->driver_->run_on_pool([self, handle, spans = std::move(spans), done = std::move(done),
+    self->driver_->run_on_pool([self, owner, spans = std::move(spans), done = std::move(done),
                                 part = std::move(part), tries, story = std::move(story)]() mutable {
       if (auto found = self->collect(spans, Disk::may_wait))
         return done(std::move(found->content), std::move(story));
       if (tries == 0)
         return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"),
                     std::move(story));
-      self->park(handle, std::move(spans), std::move(done), std::move(part), tries - 1);
+      self->park(owner, std::move(spans), std::move(done), std::move(part), tries - 1);
     });
   };
-  return driver_->park_read(handle, std::move(wanted), std::move(answer), std::move(part));
+  return driver_->park_read(owner, std::move(wanted), std::move(answer), std::move(part));
 }
 
 std::optional<Content> TorrentContent::peek(FileIndex file, std::uint64_t offset,

@@ -63,7 +63,7 @@ class TorrentContent final : public ContentSource,
   /// The bytes of the spans, or nothing if some are not here (or not without waiting).
   std::optional<Found> collect(const Spans& spans, Disk disk);
   bool collect_from_memory(const Layout::Span& span, Content& out);
-  ReadId park(HandleId handle, Spans spans, ReadDone done, ReadPart part, unsigned tries);
+  ReadId park(engine::ReadOwner owner, Spans spans, ReadDone done, ReadPart part, unsigned tries);
 
   std::shared_ptr<metainfo::PieceRoots> roots_;
   std::size_t kept_layers_;

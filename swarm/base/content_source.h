@@ -27,7 +27,8 @@ struct ReadRequest {
   FileIndex file;
   std::uint64_t offset = 0;
   std::uint32_t length = 0;  ///< the range must lie in the file; the answer is never shorter
-  HandleId handle;           ///< who asks: one open file description
+  HandleId handle{};         ///< who asks: one open file description
+  ReaderId reader{};  ///< the program behind it: programs whose reads wait are served in turn
 };
 
 /// Where the bytes of an answer came from: the slowest of what it took.

@@ -27,6 +27,8 @@ using FileIndex = StrongIndex<struct FileTag>;
 using PeerId = StrongIndex<struct PeerTag, std::uint64_t>;
 /// An open file handle or other source of demand.
 using HandleId = StrongIndex<struct HandleTag, std::uint64_t>;
+/// A program that reads, as far as fairness between programs goes; 0: unknown.
+using ReaderId = StrongIndex<struct ReaderTag, std::uint64_t>;
 /// A parked read.
 using ReadId = StrongIndex<struct ReadTag, std::uint64_t>;
 

@@ -28,6 +28,7 @@ Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig conf
       book_(config_.peer_book, rng_()),
       sent_per_piece_(layout_.piece_count()),
       suggested_per_piece_(layout_.piece_count()),
+      turns_(limits::kReadsLookedAt),
       leaf_cache_(limits::kCachedLeaves) {
   book_.set_complete(complete(), TimePoint{});
   const std::vector<FileIndex> lacking = roots_->incomplete();

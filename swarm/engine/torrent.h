@@ -25,6 +25,7 @@
 #include "swarm/engine/peer_book.h"
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
+#include "swarm/engine/read_turns.h"
 #include "swarm/engine/torrent_explain.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/engine/wait_trace.h"
@@ -115,7 +116,8 @@ class Torrent {
   // --- demand
   /// Parks a read until all its spans are here. read_ready or read_failed follows, maybe at once;
   /// before it read_grew, when more of its start is here.
-  void add_read(ReadId read, HandleId handle, std::vector<Layout::Span> spans, TimePoint now);
+  /// Programs are served in turn, see ReadTurns.
+  void add_read(ReadId read, ReadOwner owner, std::vector<Layout::Span> spans, TimePoint now);
   /// Drops a parked read without an answer.
   void cancel_read(ReadId read, TimePoint now);
   /// What a handle wants next instead of what it wanted before. Requests for what no handle wants
@@ -217,7 +219,7 @@ class Torrent {
     Bytes out;
   };
   struct ParkedRead {
-    HandleId handle;
+    ReadOwner owner;
     std::vector<Layout::Span> spans;
     std::uint32_t length;  ///< of all spans
     TimePoint last_progress;
@@ -468,6 +470,7 @@ class Torrent {
   std::map<PieceIndex, FirstCopy> first_copies_;
 
   std::map<ReadId, ParkedRead> reads_;
+  ReadTurns turns_;  ///< of all in reads_
   std::map<PieceIndex, std::vector<ReadId>> reads_by_piece_;
   std::map<HandleId, Window> windows_;
   unsigned pressing_run_ = 0;  ///< blocks of pressing windows since the last of a parked read

@@ -181,9 +181,9 @@ std::optional<wire::BlockRef> Torrent::next_hedge(Peer& peer, TimePoint now) {
   }
   bool possible = false;
   unsigned looked = 0;
-  for (const auto& [id, read] : reads_) {
+  for (const ReadId id : turns_.order()) {
     if (++looked > limits::kReadsHedged) break;
-    for (const Layout::Span& span : read.spans) {
+    for (const Layout::Span& span : reads_.at(id).spans) {
       const Hedge found = find_overdue(peer, span.piece, true, now);
       if (found.block) return found.block;
       possible = possible || found.possible;

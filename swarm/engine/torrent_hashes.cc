@@ -168,11 +168,9 @@ void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint 
 }
 
 void Torrent::want_leaves_of_reads(TimePoint now) {
-  unsigned looked = 0;
-  for (const auto& [id, read] : reads_) {
-    if (++looked > limits::kReadsLookedAt) break;
-    for (const Layout::Span& span : read.spans) want_leaves(span, limits::kMaxHashFetches, now);
-  }
+  for (const ReadId id : turns_.order())
+    for (const Layout::Span& span : reads_.at(id).spans)
+      want_leaves(span, limits::kMaxHashFetches, now);
 }
 
 /// A reader that gets to a piece before all of it is here reads its blocks as they come, if their

@@ -5,14 +5,15 @@
 
 namespace swarmfs::engine {
 
-void Torrent::add_read(ReadId id, HandleId handle, std::vector<Layout::Span> spans, TimePoint now) {
+void Torrent::add_read(ReadId id, ReadOwner owner, std::vector<Layout::Span> spans, TimePoint now) {
   std::uint32_t length = 0;
   for (const Layout::Span& span : spans) length += span.length;
-  ParkedRead read{handle, std::move(spans), length, now, WaitTrace(now)};
+  ParkedRead read{owner, std::move(spans), length, now, WaitTrace(now)};
   if (all_here(id, read)) return host_.read_ready(id);
   if (contradicted_) return host_.read_failed(id, contradiction_error());
   for (const Layout::Span& span : read.spans) reads_by_piece_[span.piece].push_back(id);
   reads_.emplace(id, std::move(read));
+  turns_.add(id, owner.reader);
   wake_at(now + config_.read_timeout);
   want_hashes_ = true;
   if (peers_.empty()) host_.need_peers();
@@ -42,6 +43,7 @@ void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
     if (waiting->second.empty()) reads_by_piece_.erase(waiting);
   }
   host_.read_ended(it->first, it->second.trace);
+  turns_.remove(it->first, it->second.owner.reader);
   reads_.erase(it);
 }
 
@@ -88,7 +90,7 @@ void Torrent::close_handle(HandleId handle, TimePoint now) {
   set_window(handle, {}, now);
   for (auto it = reads_.begin(); it != reads_.end();) {
     const auto next = std::next(it);
-    if (it->second.handle == handle) {
+    if (it->second.owner.handle == handle) {
       const ReadId id = it->first;
       drop_read(it);
       host_.read_failed(id, fail(ErrorKind::cancelled, "the file was closed"));

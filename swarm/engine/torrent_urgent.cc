@@ -1,8 +1,8 @@
 // Torrent: which block is needed most, and by whom it comes soonest.
 //
-// Parked reads are served oldest first. A reader that is slower than the peers and near what is
-// missing (a film about to stall) goes before the parked reads of others, on which nothing but
-// patience depends; of each limits::kPressingRun + 1 blocks they get one at least.
+// Parked reads are served oldest first, programs in turn. A reader that is slower than the peers
+// and near what is missing (a film about to stall) goes before the parked reads of others, on which
+// nothing but patience depends; of each limits::kPressingRun + 1 blocks they get one at least.
 #include <algorithm>
 
 #include "swarm/engine/torrent.h"
@@ -27,13 +27,12 @@ Duration Torrent::next_block_in(const Peer& peer) {
   return peer.pace.estimate(peer.outstanding.size() * std::uint64_t{kBlockSize}) + peer.lateness;
 }
 
-/// A block of the oldest parked read that has one to ask for, of those `of` picks.
+/// A block of the first parked read in turn that has one to ask for, of those `of` picks.
 template <class Of>
 std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, Of of) {
-  unsigned looked = 0;
   std::optional<PieceIndex> last;
-  for (const auto& [id, read] : reads_) {
-    if (++looked > limits::kReadsLookedAt) break;
+  for (const ReadId id : turns_.order()) {
+    const ParkedRead& read = reads_.at(id);
     if (!of(read)) continue;
     for (const Layout::Span& span : read.spans) {
       if (last == span.piece || !may_ask(peer, span.piece) || span.length == 0) continue;
@@ -66,7 +65,7 @@ std::optional<wire::BlockRef> Torrent::next_needed(Peer& peer, double capacity, 
   });
   if (!any_paced) return next_urgent(peer, [](const ParkedRead&) { return true; });
   const auto of_paced = [&](const ParkedRead& read) {
-    const auto window = windows_.find(read.handle);
+    const auto window = windows_.find(read.owner.handle);
     return window != windows_.end() && paced(window->second, capacity);
   };
   const auto of_others = [&](const ParkedRead& read) { return !of_paced(read); };

@@ -355,15 +355,15 @@ void TorrentDriver::keep_layers() {
 
 // --- reads
 
-ReadId TorrentDriver::park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer,
-                                ReadPart part) {
+ReadId TorrentDriver::park_read(engine::ReadOwner owner, std::vector<Layout::Span> spans,
+                                ReadAnswer answer, ReadPart part) {
   const ReadId id(next_read_.fetch_add(1, std::memory_order_relaxed));
-  asio::post(io_, [self = shared_from_this(), id, handle, spans = std::move(spans),
+  asio::post(io_, [self = shared_from_this(), id, owner, spans = std::move(spans),
                    answer = std::move(answer), part = std::move(part)]() mutable {
     const engine::WaitTrace from_now(now());
     if (self->stopped_) return answer(fail(ErrorKind::cancelled, "shutting down"), from_now);
     self->answers_.emplace(id, Parked{std::move(answer), std::move(part), from_now});
-    self->engine_event([&] { self->torrent_->add_read(id, handle, std::move(spans), now()); });
+    self->engine_event([&] { self->torrent_->add_read(id, owner, std::move(spans), now()); });
   });
   return id;
 }

@@ -80,7 +80,7 @@ class TorrentDriver final : public engine::TorrentHost,
   using ReadAnswer = std::function<void(Result<>, const engine::WaitTrace&)>;
   /// Until then `part` (may be empty) comes on the io thread whenever more of the read's start can
   /// be read.
-  ReadId park_read(HandleId handle, std::vector<Layout::Span> spans, ReadAnswer answer,
+  ReadId park_read(engine::ReadOwner owner, std::vector<Layout::Span> spans, ReadAnswer answer,
                    ReadPart part = {});
   void cancel_read(ReadId read);
   void set_window(HandleId handle, const engine::Ahead& ahead);

@@ -1,5 +1,9 @@
 // What is kept of reads through the real kernel: where answers came from and how long they took,
 // which reads wait, and which have waited.
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "tests/support/fake_mount.h"
 
 namespace swarmfs::test {
@@ -68,6 +72,39 @@ TEST(FuseWaits, ListsWhoWaitsForWhat) {
   m.source->release(kFile);
   EXPECT_EQ(reader.exit_code(), 0);
   EXPECT_TRUE(m.session->waits().empty());
+}
+
+TEST(FuseWaits, TellsWhichProgramAThreadThatReadsIsOf) {
+  FakeMount m({{"a", 4 * kMiB}, {"b", 4 * kMiB}});
+  m.source->hold(kFile, 0, 4 * kMiB);
+  m.source->hold(FileIndex{1}, 0, 4 * kMiB);
+  const std::string path = m.path("a"), other_path = m.path("b");
+  // O_DIRECT: each read is one request, of the thread itself.
+  const auto read_at = [](const std::string& file, std::uint64_t offset) {
+    const int fd = ::open(file.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+    alignas(4096) char buffer[4096];
+    const ssize_t n = ::pread(fd, buffer, sizeof buffer, static_cast<off_t>(offset));
+    ::close(fd);
+    return n == sizeof buffer;
+  };
+  Child threads([&] {
+    std::atomic<int> good{0};
+    std::vector<std::thread> all;
+    for (std::uint64_t i = 0; i < 3; ++i)
+      all.emplace_back([&, i] { good += read_at(path, i * kMiB) ? 1 : 0; });
+    for (auto& thread : all) thread.join();
+    return good == 3 ? 0 : 1;
+  });
+  Child single([&] { return read_at(other_path, 0) ? 0 : 1; });
+  ASSERT_TRUE(m.source->wait_parked(4));
+  const auto id = [](pid_t pid) { return ReaderId(static_cast<std::uint64_t>(pid)); };
+  const auto readers = m.source->parked_readers();
+  EXPECT_EQ(readers.count(id(threads.pid())), 3U);
+  EXPECT_EQ(readers.count(id(single.pid())), 1U);
+  m.source->release(kFile);
+  m.source->release(FileIndex{1});
+  EXPECT_EQ(threads.exit_code(), 0);
+  EXPECT_EQ(single.exit_code(), 0);
 }
 
 TEST(FuseWaits, KeepsReadsThatWaitedAndNoOthers) {

@@ -270,11 +270,11 @@ void EngineNode::lose_piece(PieceIndex piece) {
 
 // --- reads
 
-ReadId EngineNode::read(std::uint64_t offset, std::uint32_t length, HandleId handle) {
+ReadId EngineNode::read(std::uint64_t offset, std::uint32_t length, engine::ReadOwner owner) {
   const ReadId id(next_read_++);
   const auto spans = metainfo_->layout.spans(FileIndex(0), offset, length);
   reads_[id] = Read{world_.now(), spans, length};
-  enter([&] { torrent_->add_read(id, handle, spans, world_.now()); });
+  enter([&] { torrent_->add_read(id, owner, spans, world_.now()); });
   return id;
 }
 

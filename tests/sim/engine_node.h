@@ -59,7 +59,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   void leave();
   void come_back();
 
-  ReadId read(std::uint64_t offset, std::uint32_t length, HandleId handle = HandleId(1));
+  ReadId read(std::uint64_t offset, std::uint32_t length, engine::ReadOwner owner = HandleId(1));
   void cancel(ReadId read);
   void close(HandleId handle);
   /// `bps`: the reader's own rate; 0: as fast as it comes.

@@ -1,6 +1,9 @@
 // The policy towards readers that jump about, many readers, and peers that are slow, stall, leave,
 // choke or answer only some requests. Every scene is watched on the wire (wire_watch.h), and its
 // accounts are settled at the end (policy_scene.h).
+#include <algorithm>
+#include <iterator>
+
 #include "swarm/engine/torrent_limits.h"
 #include "tests/sim/policy_scene.h"
 
@@ -102,6 +105,37 @@ TEST_P(PolicyTest, ManyHandlesAreAllServedAndNoneWaitsForAllOthers) {
     s.print(seed, took);
     // All 64 handles' pieces together are 16 MiB, two seconds of the line.
     EXPECT_LE(quantile(took, 1), 4s);
+    s.settle();
+  }
+}
+
+/// A program of 100 threads that all wait, and one that reads a little now and then: it waits for
+/// what the others' turns take, not for all of them.
+TEST_P(PolicyTest, OneWithManyReadsDoesNotHoldUpOneWithFew) {
+  for (const auto seed : seeds(2)) {
+    SCOPED_TRACE(replay(seed));
+    PolicyScene s(Content::make(format(), 192, 256 << 10), seed, on_demand());
+    for (int i = 0; i < 4; ++i) s.add_source(seeder(1e6));
+    s.world.run_for(500ms);
+    constexpr std::uint32_t kLength = 128 << 10;
+    std::vector<ReadId> many, few;
+    for (std::uint64_t h = 0; h < 100; ++h)
+      many.push_back(s.reader.read(s.size() / 200 * h, kLength, {HandleId(h + 10), ReaderId(1)}));
+    for (int i = 0; i < 5; ++i) {
+      s.world.run_for(100ms);
+      // Behind all that the others want.
+      few.push_back(s.reader.read(s.size() / 2 + s.below(s.size() / 2 - kLength), 16 << 10,
+                                  {HandleId(1), ReaderId(2)}));
+      s.wait(few.back());
+    }
+    const auto waits = [&](ReadId id) { return s.wait(id); };
+    std::vector<Duration> took_many, took_few;
+    std::transform(many.begin(), many.end(), std::back_inserter(took_many), waits);
+    std::transform(few.begin(), few.end(), std::back_inserter(took_few), waits);
+    s.print(seed, took_few);
+    // 12.5 MiB of the others' are three seconds of the line.
+    EXPECT_GE(quantile(took_many, 1), 2s);
+    EXPECT_LE(quantile(took_few, 1), 1s);
     s.settle();
   }
 }

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -135,6 +136,13 @@ class FakeSource final : public ContentSource {
   std::size_t parked() const {
     const std::lock_guard lock(mutex_);
     return parked_.size();
+  }
+  /// The programs behind the reads that wait.
+  std::multiset<ReaderId> parked_readers() const {
+    const std::lock_guard lock(mutex_);
+    std::multiset<ReaderId> readers;
+    for (const auto& [id, p] : parked_) readers.insert(p.request.reader);
+    return readers;
   }
   /// True once exactly `n` reads wait, false if they do not within ten seconds.
   bool wait_parked(std::size_t n) const {
