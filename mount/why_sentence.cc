@@ -50,7 +50,9 @@ std::string asked_sentence(const PieceView& piece, const ReadView& read, bool la
   const CopyView* copy = copy_of(piece, read.peer);
   if (copy == nullptr) return name + " has been asked for";
   std::string text = who(copy->peer) + " was asked for " + name + " " + wait(copy->asked) + " ago";
-  if (late) return text + " and has sent nothing for " + wait(copy->silent);
+  if (late && copy->silent > copy->expected)
+    return text + " and has sent nothing for " + wait(copy->silent);
+  if (late) return text + "; it is late, though the peer sends";
   return text + " and should send within " + wait(copy->expected);
 }
 

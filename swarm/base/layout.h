@@ -61,6 +61,9 @@ class Layout {
     PieceIndex piece;
     std::uint32_t begin = 0;
     std::uint32_t length = 0;
+    /// The blocks of the piece under it: the first, and one past the last. Not of an empty span.
+    std::uint32_t first_block() const { return begin / kBlockSize; }
+    std::uint32_t end_block() const { return (begin + length - 1) / kBlockSize + 1; }
   };
   /// The pieces under [offset, offset + length) of a file, in order. Range must lie in the file.
   std::vector<Span> spans(FileIndex file, std::uint64_t offset, std::uint64_t length) const;

@@ -9,12 +9,13 @@
 
 namespace swarmfs::engine {
 
-using std::chrono::milliseconds;
+/// What comes a little after its time is not worth a word.
+constexpr Duration kLateIsSaid = std::chrono::milliseconds(20);
 
 /// The blocks of its piece without which the span cannot be handed out.
 std::pair<std::uint32_t, std::uint32_t> Torrent::needed_blocks(const Layout::Span& span) const {
   if (!verifies_alone(span)) return {0, layout_.block_count(span.piece)};
-  return {span.begin / kBlockSize, (span.begin + span.length - 1) / kBlockSize + 1};
+  return {span.first_block(), span.end_block()};
 }
 
 CopyView Torrent::view_copy(const Peer& peer, const wire::BlockRef& block, TimePoint now) const {
@@ -24,6 +25,7 @@ CopyView Torrent::view_copy(const Peer& peer, const wire::BlockRef& block, TimeP
   for (const Outstanding& o : peer.outstanding) {
     if (o.of(block.piece, block.begin / kBlockSize)) {
       sent = o.sent;
+      view.late = now > o.due + kLateIsSaid;
       break;
     }
     view.queued += o.block.length;
@@ -33,6 +35,7 @@ CopyView Torrent::view_copy(const Peer& peer, const wire::BlockRef& block, TimeP
   const TimePoint since =
       peer.snubbed ? std::max(peer.connected_at, peer.last_block) : std::max(sent, peer.last_block);
   view.silent = now - since;
+  view.late = view.late || peer.snubbed;
   view.expected = peer.pace.estimate(view.queued);
   return view;
 }
@@ -96,7 +99,7 @@ Torrent::Blocker Torrent::blocker(const Layout::Span& span, TimePoint now) const
     if (peer == peers_.end()) continue;
     if (!found.peer) found.peer = peer->second->endpoint;
     const CopyView copy = view_copy(*peer->second, block, now);
-    if (copy.peer.snubbed || copy.silent > copy.expected * 2 + milliseconds(20)) continue;
+    if (copy.late) continue;
     return {WaitCause::asked, peer->second->endpoint};
   }
   return found;
@@ -155,11 +158,9 @@ PieceView Torrent::view_piece(const Layout::Span& span, TimePoint now) const {
               view_copy(*peer->second, {span.piece, block.begin, block.length}, now));
     view.blocks.push_back(std::move(block));
   };
-  const std::uint32_t own = span.begin / kBlockSize;
-  const std::uint32_t own_end = (span.begin + span.length - 1) / kBlockSize + 1;
-  for (std::uint32_t b = own; b < own_end; ++b) look(b);
+  for (std::uint32_t b = span.first_block(); b < span.end_block(); ++b) look(b);
   for (std::uint32_t b = first; b < end; ++b)
-    if (b < own || b >= own_end) look(b);
+    if (b < span.first_block() || b >= span.end_block()) look(b);
   return view;
 }
 

@@ -39,6 +39,7 @@ struct CopyView {
   Duration silent{};         ///< since then, or since the last block it sent
   Duration expected{};       ///< what a block asked now would take, behind `queued`
   std::uint64_t queued = 0;  ///< bytes asked of this peer before this block
+  bool late = false;         ///< it should have been here, or the peer stalls
 };
 
 struct BlockView {

@@ -28,8 +28,7 @@ bool Torrent::one_block_is_read(PieceIndex piece, std::uint32_t block) const {
   return std::any_of(waiting->second.begin(), waiting->second.end(), [&](ReadId id) {
     const std::vector<Layout::Span>& spans = reads_.at(id).spans;
     const Layout::Span& span = spans.front();
-    return spans.size() == 1 && span.begin / kBlockSize == block &&
-           (span.begin + span.length - 1) / kBlockSize == block;
+    return spans.size() == 1 && span.first_block() == block && span.end_block() == block + 1;
   });
 }
 

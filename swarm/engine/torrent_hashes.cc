@@ -85,16 +85,11 @@ void Torrent::check_hash_fetches(Peer& peer, TimePoint now) {
   want_hashes_ = true;
 }
 
-/// The blocks of a span.
-static std::pair<std::uint32_t, std::uint32_t> blocks_of(const Layout::Span& span) {
-  return {span.begin / kBlockSize, (span.begin + span.length - 1) / kBlockSize};
-}
-
 bool Torrent::knows_leaves(const Layout::Span& span) const {
   const auto known = leaves_.find(span.piece);
   if (known == leaves_.end()) return false;
-  const auto [first, last] = blocks_of(span);
-  for (std::uint32_t b = first; b <= std::min<std::size_t>(last, known->second.size() - 1); ++b)
+  const std::size_t end = std::min<std::size_t>(span.end_block(), known->second.size());
+  for (std::size_t b = span.first_block(); b < end; ++b)
     if (!known->second[b]) return false;
   return true;
 }
@@ -102,7 +97,7 @@ bool Torrent::knows_leaves(const Layout::Span& span) const {
 /// Whether a request is under way that brings the leaves of a span, `first_leaf` of its piece on.
 /// `in_time`: one that is late does not count.
 bool Torrent::leaves_asked(const Layout::Span& span, std::uint32_t first_leaf, bool in_time) const {
-  const auto [first, last] = blocks_of(span);
+  const std::uint32_t first = span.first_block(), last = span.end_block() - 1;
   for (const auto& [id, peer] : peers_)
     for (const HashFetch& f : peer->hash_fetches)
       if (!(in_time && f.late) && f.piece == span.piece && f.ref.base_layer == 0 &&
@@ -129,7 +124,7 @@ void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint 
   const PieceNode node = node_of(layout_, piece);
   if (node.height == 0) return;  // one block: the piece is its own leaf
   if (knows_leaves(span) || leaves_asked(span, node.first_leaf, true)) return;
-  const auto [first, last] = blocks_of(span);
+  const std::uint32_t first = span.first_block(), last = span.end_block() - 1;
   const std::uint32_t width = 1U << node.height;
   const bool goes_on = std::any_of(windows_.begin(), windows_.end(),
                                    [&](const auto& entry) { return entry.second.covers(piece); });

@@ -43,8 +43,8 @@ std::optional<wire::BlockRef> Torrent::next_urgent(Peer& peer, Of of) {
       }
       // The range itself first; the rest of the piece as well, unless the range alone can be
       // verified: then the rest would only stand in the way of the next read.
-      const std::uint32_t first = span.begin / kBlockSize;
-      const std::uint32_t end = (span.begin + span.length - 1) / kBlockSize + 1;
+      const std::uint32_t first = span.first_block();
+      const std::uint32_t end = span.end_block();
       const bool of_range = p == nullptr || p->any_free(first, end);
       if (!of_range && verifies_alone(span)) continue;
       if (!worth_asking(peer, span.piece)) continue;  // last, since it looks at every peer

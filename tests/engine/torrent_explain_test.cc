@@ -126,6 +126,21 @@ TEST(TorrentExplain, SaysWhoWasAskedAndWhenItShouldCome) {
   EXPECT_EQ(piece.blocks[3].copies.front().queued, 3 * std::uint64_t{kBlockSize});
 }
 
+TEST(TorrentExplain, OneThatSendsOtherBlocksIsLateWithThisOneAllTheSame) {
+  ExplainRig rig(v1_content(), false, on_demand());
+  const PeerId peer = rig.seed_peer(1);
+  rig.park(0, 1000);
+  rig.pass(2s);
+  rig.block(peer, PieceIndex(0), 3);
+  rig.now += 1ms;
+  const ReadView read = rig.only();
+  EXPECT_EQ(read.cause, WaitCause::overdue);
+  ASSERT_THAT(read.pieces.front().blocks.front().copies, SizeIs(1));
+  const CopyView& copy = read.pieces.front().blocks.front().copies.front();
+  EXPECT_TRUE(copy.late);
+  EXPECT_LT(copy.silent, 10ms);
+}
+
 TEST(TorrentExplain, SaysWhoIsLateAndWhoStalls) {
   ExplainRig rig(v1_content(), false, on_demand());
   rig.seed_peer(1);
