@@ -1,6 +1,7 @@
 #include "mount/fuse_session.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -230,10 +231,7 @@ void FuseSession::stop() {
   if (!impl_->mountpoint.empty() && !impl_->unmounted) {
     // While threads serve: what waits for an answer gets one, and nothing new is taken.
     impl_->bridge.reads.stop();
-    const auto entry = mount_on(impl_->mountpoint);
-    if (entry && entry->connection == impl_->connection) {
-      static_cast<void>(detach_mount(impl_->mountpoint));  // closing the device does the rest
-    }
+    detach();  // closing the device does the rest
     // Files held open keep the connection; then it is cut.
     if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
   }
@@ -254,6 +252,15 @@ bool FuseSession::answers() {
 }
 
 std::optional<unsigned> FuseSession::connection() const { return impl_->connection; }
+
+void FuseSession::detach() {
+  // Once the connection is gone, its number may be that of another mount in the same place.
+  pollfd device{fuse_session_fd(impl_->session), POLLIN, 0};
+  if (::poll(&device, 1, 0) > 0 && (device.revents & POLLERR) != 0) return;
+  const auto entry = mount_on(impl_->mountpoint);
+  if (entry && entry->connection == impl_->connection)
+    static_cast<void>(detach_mount(impl_->mountpoint));
+}
 
 const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }
 

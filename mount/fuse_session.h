@@ -55,6 +55,9 @@ class FuseSession {
   /// From any thread but one that serves; idempotent.
   void stop();
 
+  /// Takes the mount off the tree if it is still there, and nothing that came in its place. Open
+  /// files live on. From any thread.
+  void detach();
   /// True if a request that came now would be taken: a thread is free, or none has been at the same
   /// request since the last call. One thread at a time calls it.
   bool answers();

@@ -54,6 +54,8 @@ class MountService {
   nlohmann::json status();
   /// Calls back from the loop if it still turns and a FUSE thread is free; else never.
   void ask_alive(std::function<void()> alive);
+  /// Takes the mount off the tree, for the case that the rest cannot end. While run() runs.
+  void detach() { fuse_->detach(); }
   /// What SIGHUP asks for: takes up again what may have changed outside, such as a log file that
   /// was moved away. From any thread.
   void reload();

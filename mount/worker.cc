@@ -67,11 +67,13 @@ int Worker::run(const std::function<Result<MountOptions>()>& prepare,
   serving(service->get());
   const int code = (*service)->run();
   serving(nullptr);
+  service->reset();
+  // The supervisor would see to a connection that was cut without an unmount.
+  if (mount_ && ::getppid() != options->supervisor_pid) remove_dead_mount(*mount_);
   return code;
 }
 
 void Worker::on_mounted(unsigned connection) {
-  const std::lock_guard lock(mutex_);
   const auto entry = mount_on(mountpoint_);
   if (entry && entry->connection == connection) mount_ = entry;
   link_.send(Note::mounted, std::to_string(connection));
@@ -105,7 +107,7 @@ void Worker::on_note(Note note) {
 void Worker::end_by_force() {
   {
     const std::lock_guard lock(mutex_);
-    if (mount_ && mount_on(mountpoint_) == mount_) static_cast<void>(detach_mount(mountpoint_));
+    if (service_ != nullptr) service_->detach();
   }
   logger_->error("it did not end in order within {:.0f} s", to_seconds(kGrace));
   ::_exit(kFailed);  // which cuts the connection
