@@ -22,7 +22,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
@@ -142,12 +141,13 @@ class SupervisorCase(unittest.TestCase):
         self.addCleanup(self.clear)
 
     def clear(self):
-        """Whatever a failed test left: mounts by their readers' sake first."""
-        for pid in self.pids:
+        """Ends whatever a failed test left."""
+        for pid in reversed(self.pids):  # supervisors first
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for point in [p for p in table() if p.startswith(f"{self.dir}/")]:
-            subprocess.run(["umount", "-l", point], capture_output=True)
+        for point, entries in table().items():
+            for _ in entries if point.startswith(f"{self.dir}/") else ():
+                subprocess.run(["umount", "-l", point], capture_output=True)
         if self._outcome.success is False and self.log.exists():
             print(self.log.read_text(), file=sys.stderr)
 
@@ -330,8 +330,7 @@ class Killed(SupervisorCase):
 
     def test_the_manifest_may_be_gone_by_then(self):
         self.torrent = self.dir / "gone.torrent"
-        shutil.copy(SupervisorCase.torrent if hasattr(SupervisorCase, "torrent")
-                    else type(self).torrent, self.torrent)
+        shutil.copy(type(self).torrent, self.torrent)
         self.mount("--on-demand")
         self.torrent.unlink()
         self.kill_worker()
@@ -483,9 +482,7 @@ class Elsewhere(SupervisorCase):
         self.assertIn("mounted", self.log.read_text())
 
     def test_a_mount_that_was_moved_is_found(self):
-        elsewhere = self.dir / "elsewhere"
-        elsewhere.mkdir()
-        private = self.dir / "private"
+        private = self.dir / "private"  # no mount leaves a file system that is shared
         private.mkdir()
         self.run_it("mount", "-t", "tmpfs", "private", private)
         self.run_it("mount", "--make-private", private)
