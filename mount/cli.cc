@@ -1,10 +1,10 @@
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "mount/commands.h"
+#include "mount/log_file.h"
 
 namespace swarmfs::mount {
 
@@ -13,7 +13,7 @@ std::shared_ptr<spdlog::logger> Context::make_logger() const {
   if (log_file.empty()) {
     sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   } else {
-    sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(log_file);
+    sink = mount::log_file(log_file);
   }
   auto logger = std::make_shared<spdlog::logger>("swarmfs", std::move(sink));
   static constexpr spdlog::level::level_enum kLevels[] = {

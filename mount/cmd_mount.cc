@@ -1,24 +1,33 @@
 // swarmfs mount: a torrent's files in a folder, at once.
 #include <malloc.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "mount/commands.h"
 #include "mount/daemon.h"
-#include "mount/mount_service.h"
 #include "mount/mountpoint.h"
+#include "mount/supervisor.h"
+#include "mount/worker.h"
 
 namespace swarmfs::mount {
 namespace {
 
 namespace stdfs = std::filesystem;
 
+/// A manifest as it was when the mount was asked for: it may be gone when a worker starts again.
+struct ManifestFile {
+  std::string path;
+  Bytes bytes;
+};
+
 struct CommandLine {
   std::vector<std::string> paths;  ///< manifests, then the mount point
+  std::vector<ManifestFile> manifests;
   bool foreground = false;
+  bool no_restart = false;
+  unsigned watchdog_s = 20;
   unsigned read_timeout_s = 60;
   std::string cache_folder;
   MountOptions mount;
@@ -34,14 +43,15 @@ Result<stdfs::path> default_cache_folder() {
               "neither XDG_CACHE_HOME nor HOME says where the cache is; name it with --cache-dir");
 }
 
-/// Everything relative is resolved, and every manifest read, while errors can still be shown.
-Result<> prepare(CommandLine& line) {
+/// Everything relative is resolved, and every file read, while errors can still be shown. Nothing
+/// is parsed: that is the worker's.
+Result<> prepare(Context& context, CommandLine& line) {
   line.mount.mountpoint = line.paths.back();
   line.paths.pop_back();
   for (const std::string& path : line.paths) {
-    auto loaded = metainfo::load(path);
-    if (!loaded) return loaded.error();
-    line.mount.torrents.push_back(std::make_shared<const metainfo::Metainfo>(std::move(*loaded)));
+    auto bytes = metainfo::read_torrent(path);
+    if (!bytes) return bytes.error();
+    line.manifests.push_back({path, std::move(*bytes)});
   }
   auto mountpoint = prepare_mountpoint(line.mount.mountpoint);
   if (!mountpoint) return mountpoint.error();
@@ -54,24 +64,49 @@ Result<> prepare(CommandLine& line) {
     line.mount.cache_folder = stdfs::absolute(line.cache_folder);
   }
   line.mount.read_timeout = std::chrono::seconds(line.read_timeout_s);
+  if (!context.log_file.empty()) context.log_file = stdfs::absolute(context.log_file).string();
   return {};
 }
 
+/// In the worker: what the manifests say. Lets go of their bytes.
+Result<MountOptions> parse_manifests(CommandLine& line) {
+  MountOptions options = line.mount;
+  for (const ManifestFile& manifest : line.manifests) {
+    auto parsed = metainfo::parse_torrent(manifest.path, manifest.bytes);
+    if (!parsed) return parsed.error();
+    options.torrents.push_back(std::make_shared<const metainfo::Metainfo>(std::move(*parsed)));
+  }
+  line.manifests.clear();
+  return options;
+}
+
+int serve(const Context& context, CommandLine& line, Readiness& readiness) {
+  SupervisorOptions options;
+  options.mountpoint = line.mount.mountpoint;
+  options.restart = !line.no_restart;
+  options.stuck_after = std::chrono::seconds(line.watchdog_s);
+  SupervisorPorts ports;
+  ports.manager = ServiceManager::from_environment();
+  ports.logger = context.make_logger();
+  ports.in_child = [&] { readiness.forget(); };
+  ports.on_ready = [&] { readiness.ready(); };
+  ports.on_failed = [&](const Error& error) { return readiness.failed(error); };
+  ports.worker = [&, logger = ports.logger](Link& link) {
+    return run_worker(
+        link, [&] { return parse_manifests(line); }, logger,
+        [&] {
+          if (!line.foreground) leave_terminal();
+        });
+  };
+  return supervise(options, std::move(ports));
+}
+
 int run_mount(Context& context, CommandLine& line) {
-  if (auto prepared = prepare(line); !prepared) return report(prepared.error());
-  if (!context.log_file.empty()) context.log_file = stdfs::absolute(context.log_file).string();
+  if (auto prepared = prepare(context, line); !prepared) return report(prepared.error());
   // Two threads allocate blocks; an arena for each of the others would only hold memory back.
   mallopt(M_ARENA_MAX, 2);
-  if (line.foreground) {
-    auto service = MountService::start(line.mount, context.make_logger());
-    return service ? (*service)->run() : report(service.error());
-  }
-  return daemonize([&](Readiness& readiness) {
-    auto service = MountService::start(line.mount, context.make_logger());
-    if (!service) return readiness.failed(service.error());
-    readiness.ready();
-    return (*service)->run();
-  });
+  const auto body = [&](Readiness& readiness) { return serve(context, line, readiness); };
+  return line.foreground ? stay(body) : daemonize(body);
 }
 
 }  // namespace
@@ -97,6 +132,14 @@ void add_mount(CLI::App& app, Context& context) {
       ->add_option("--read-timeout", line->read_timeout_s,
                    "A read that got nothing new for so many seconds ends with ETIMEDOUT")
       ->check(CLI::Range(1U, 86400U))
+      ->capture_default_str();
+  command->add_flag("--no-restart", line->no_restart,
+                    "End when the process that serves dies, instead of starting another");
+  command
+      ->add_option("--watchdog", line->watchdog_s,
+                   "Kill and replace the process that serves if it answers nothing for so many "
+                   "seconds; 0: never")
+      ->check(CLI::Range(0U, 86400U))
       ->capture_default_str();
   command->add_flag("--allow-other", line->mount.allow_other, "Let other users look too");
   command->callback(

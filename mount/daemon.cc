@@ -71,12 +71,7 @@ int guarded_body(const std::function<int(Readiness&)>& body, Readiness& readines
 
 }  // namespace
 
-Readiness::~Readiness() {
-  if (pipe_ >= 0) ::close(pipe_);
-}
-
-void Readiness::ready() {
-  if (pipe_ < 0) return;
+void leave_terminal() {
   std::fflush(nullptr);
   const int null = ::open("/dev/null", O_RDWR);
   if (null >= 0) {
@@ -85,18 +80,28 @@ void Readiness::ready() {
   }
   if (::chdir("/") != 0) {  // then it keeps the folder it was started in busy, no more
   }
+}
+
+Readiness::~Readiness() { forget(); }
+
+void Readiness::ready() {
+  if (pipe_ < 0) return;
+  leave_terminal();
   write_all(pipe_, std::string(1, kReady));
-  ::close(pipe_);
-  pipe_ = -1;
+  forget();
 }
 
 int Readiness::failed(const Error& error) {
-  if (pipe_ >= 0) {
+  if (foreground_) return report(error);
+  if (pipe_ >= 0)
     write_all(pipe_, std::string{kFailure, static_cast<char>(error.kind)} + error.message);
-    ::close(pipe_);
-    pipe_ = -1;
-  }
+  forget();
   return exit_code_for(error.kind);
+}
+
+void Readiness::forget() {
+  if (pipe_ >= 0) ::close(pipe_);
+  pipe_ = -1;
 }
 
 int daemonize(const std::function<int(Readiness&)>& body) {
@@ -123,6 +128,11 @@ int daemonize(const std::function<int(Readiness&)>& body) {
   }
   std::fflush(nullptr);
   ::_exit(code);
+}
+
+int stay(const std::function<int(Readiness&)>& body) {
+  Readiness readiness(-1);
+  return body(readiness);
 }
 
 }  // namespace swarmfs::mount

@@ -191,6 +191,9 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     }
     const auto backing =
         b.passthrough.add_handle(ino, [&] { return target->source->open_verified(target->index); });
+    std::call_once(b.opened, [&b] {
+      if (b.on_first_open) b.on_first_open();
+    });
     FilePtr* const file =
         b.files.add(std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
     fi->fh = reinterpret_cast<std::uintptr_t>(file);

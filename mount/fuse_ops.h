@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <mutex>
 
 #include "fs/tree.h"
 #include "mount/fuse_reads.h"
@@ -20,6 +22,8 @@ struct FuseBridge {
   std::atomic<std::uint64_t> next_handle{0};
   OpenFiles files;
   Passthrough passthrough;
+  std::function<void()> on_first_open;  ///< may be empty
+  std::once_flag opened;
 };
 
 const fuse_lowlevel_ops& fuse_operations();

@@ -1,6 +1,7 @@
 #include "mount/fuse_session.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -85,11 +87,17 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree, FuseReads(o.expire_after, o.straddle_after), o.max_read, {}, {},
+      : options(o), bridge{tree,
+                           FuseReads(o.expire_after, o.straddle_after),
+                           o.max_read,
+                           {},
+                           {},
+                           {},
+                           o.on_first_open,
                            {}} {}
 
   Result<> open(const std::string& path);
-  void serve();
+  void serve(std::atomic<std::uint64_t>& turn);
   bool wait_ended(std::optional<Duration> at_most);
   void end_threads();
   void destroy();
@@ -108,6 +116,9 @@ struct FuseSession::Impl {
   std::atomic<bool> unmounted{false};  ///< the kernel says that the mount is gone
   std::atomic<bool> ends{false};       ///< threads are to leave
   std::vector<std::thread> threads;
+  /// Of each thread, how often it took or finished a request: odd while it is at one.
+  std::deque<std::atomic<std::uint64_t>> turns;
+  std::vector<std::uint64_t> turns_seen;  ///< by answers()
 };
 
 Result<> FuseSession::Impl::open(const std::string& path) {
@@ -125,15 +136,17 @@ Result<> FuseSession::Impl::open(const std::string& path) {
   return {};
 }
 
-void FuseSession::Impl::serve() {
+void FuseSession::Impl::serve(std::atomic<std::uint64_t>& turn) {
   fuse_buf buffer{};
   while (!ends) {
     const int received = fuse_session_receive_buf(session, &buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received <= 0) break;  // 0: unmounted or aborted
+    turn.fetch_add(1, std::memory_order_relaxed);
     bridge.passthrough.see_request(
         ByteView(static_cast<const std::uint8_t*>(buffer.mem), static_cast<std::size_t>(received)));
     fuse_session_process_buf(session, &buffer);
+    turn.fetch_add(1, std::memory_order_relaxed);
   }
   std::free(buffer.mem);
   if (!ends) {
@@ -204,8 +217,10 @@ void FuseSession::start() {
   install_wake_signal();
   impl_->bridge.reads.start(impl_->session);
   impl_->serving = impl_->options.threads;
-  for (unsigned i = 0; i < impl_->options.threads; ++i)
-    impl_->threads.emplace_back([this] { impl_->serve(); });
+  for (unsigned i = 0; i < impl_->options.threads; ++i) {
+    auto& turn = impl_->turns.emplace_back(0);
+    impl_->threads.emplace_back([this, &turn] { impl_->serve(turn); });
+  }
 }
 
 void FuseSession::wait() { impl_->wait_ended(std::nullopt); }
@@ -216,15 +231,35 @@ void FuseSession::stop() {
   if (!impl_->mountpoint.empty() && !impl_->unmounted) {
     // While threads serve: what waits for an answer gets one, and nothing new is taken.
     impl_->bridge.reads.stop();
-    const auto entry = mount_on(impl_->mountpoint);
-    if (entry && entry->connection == impl_->connection) {
-      static_cast<void>(detach_mount(impl_->mountpoint));  // closing the device does the rest
-    }
+    detach();  // closing the device does the rest
     // Files held open keep the connection; then it is cut.
     if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
   }
   impl_->bridge.reads.stop();
   impl_->end_threads();
+}
+
+bool FuseSession::answers() {
+  auto& seen = impl_->turns_seen;
+  seen.resize(impl_->turns.size());
+  bool free = seen.empty();
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const std::uint64_t turn = impl_->turns[i].load(std::memory_order_relaxed);
+    free = free || turn % 2 == 0 || turn != seen[i];
+    seen[i] = turn;
+  }
+  return free;
+}
+
+std::optional<unsigned> FuseSession::connection() const { return impl_->connection; }
+
+void FuseSession::detach() {
+  // Once the connection is gone, its number may be that of another mount in the same place.
+  pollfd device{fuse_session_fd(impl_->session), POLLIN, 0};
+  if (::poll(&device, 1, 0) > 0 && (device.revents & POLLERR) != 0) return;
+  const auto entry = mount_on(impl_->mountpoint);
+  if (entry && entry->connection == impl_->connection)
+    static_cast<void>(detach_mount(impl_->mountpoint));
 }
 
 const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,8 @@ struct FuseOptions {
   /// How long the start of such a READ may be here before whoever waits for it gets that alone:
   /// longer than a fast link takes for the rest, so that READs there stay whole.
   Duration straddle_after = std::chrono::milliseconds(20);
+  /// Called once, on a thread that serves, before the first open() is answered. Must not wait.
+  std::function<void()> on_first_open;
 };
 
 class FuseSession {
@@ -51,6 +55,14 @@ class FuseSession {
   /// From any thread but one that serves; idempotent.
   void stop();
 
+  /// Takes the mount off the tree if it is still there, and nothing that came in its place. Open
+  /// files live on. From any thread.
+  void detach();
+  /// True if a request that came now would be taken: a thread is free, or none has been at the same
+  /// request since the last call. One thread at a time calls it.
+  bool answers();
+  /// The number of the FUSE connection; nothing if the system does not show it.
+  std::optional<unsigned> connection() const;
   /// Canonical, as /proc/self/mountinfo has it.
   const std::string& mountpoint() const;
   FuseStats stats() const;

@@ -13,6 +13,7 @@
 #include "fs/likely_first.h"
 #include "mount/describe.h"
 #include "mount/exit_codes.h"
+#include "mount/log_file.h"
 #include "swarm/base/hex.h"
 
 namespace swarmfs::mount {
@@ -52,9 +53,11 @@ Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& op
   service->loop_ = std::jthread([node = service->node_.get()] { node->run(); });
   FuseOptions fuse;
   fuse.allow_other = options.allow_other;
+  fuse.on_first_open = options.hooks.on_first_open;
   auto mounted = FuseSession::mount(options.mountpoint, service->tree_, fuse);
   if (!mounted) return mounted.error();
   service->fuse_ = std::move(*mounted);
+  if (const auto connection = service->fuse_->connection()) options.hooks.on_mounted(*connection);
   if (auto opened = service->open_control(); !opened)
     service->logger_->warn("no control socket: {}", opened.error().message);
   service->fuse_->start();
@@ -143,7 +146,7 @@ Result<> MountService::open_control() {
   if (!folder) return folder.error();
   ControlHandlers handlers;
   handlers.status = [this] { return status(); };
-  handlers.unmount = [this] { fuse_->stop(); };
+  handlers.unmount = [this] { end(); };
   handlers.why = [this](const std::string& path) { return why(path); };
   auto server =
       ControlServer::listen(control_path(*folder, options_.mountpoint), std::move(handlers));
@@ -159,6 +162,7 @@ nlohmann::json MountService::status() {
   return {{"version", 1},
           {"mountpoint", options_.mountpoint},
           {"pid", getpid()},
+          {"supervisor_pid", options_.supervisor_pid},
           {"port", node_->port()},
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},
@@ -208,6 +212,19 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
           {"state", state}};
 }
 
+void MountService::end() {
+  options_.hooks.on_ending();
+  fuse_->stop();
+}
+
+void MountService::ask_alive(std::function<void()> alive) {
+  boost::asio::post(node_->io(), [this, alive = std::move(alive)] {
+    if (fuse_->answers()) alive();
+  });
+}
+
+void MountService::reload() { reopen_log(*logger_); }
+
 int MountService::run() {
   // Ends the mount on a signal; the signal itself is how it is told that the mount has ended.
   std::jthread signals([this] {
@@ -215,12 +232,12 @@ int MountService::run() {
     sigemptyset(&set);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
     for (int signal = 0; sigwait(&set, &signal) == 0;) {
-      if (signal == SIGHUP) continue;
-      fuse_->stop();
-      return;
+      if (signal != SIGHUP) return end();
+      reload();
     }
   });
   fuse_->wait();
+  options_.hooks.on_ending();
   pthread_kill(signals.native_handle(), SIGTERM);
   signals.join();
   return kOk;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <spdlog/logger.h>
+#include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,6 +20,14 @@
 
 namespace swarmfs::mount {
 
+/// What happens to a mount, for whoever supervises it. Each may be called on any thread and must
+/// not wait.
+struct MountHooks {
+  std::function<void(unsigned connection)> on_mounted = [](unsigned) {};
+  std::function<void()> on_first_open = [] {};  ///< before a program's first open is answered
+  std::function<void()> on_ending = [] {};  ///< it ends by its user's wish; may come several times
+};
+
 struct MountOptions {
   std::vector<std::shared_ptr<const metainfo::Metainfo>> torrents;
   std::string mountpoint;  ///< canonical
@@ -26,6 +36,8 @@ struct MountOptions {
   bool on_demand = false;
   bool allow_other = false;
   Duration read_timeout = std::chrono::seconds(60);
+  pid_t supervisor_pid = 0;  ///< to show
+  MountHooks hooks;
 };
 
 class MountService {
@@ -38,12 +50,22 @@ class MountService {
   /// Returns when it is unmounted, or by SIGINT or SIGTERM. An ExitCode.
   int run();
 
+  /// Thread-safe; may take seconds if the loop is busy. As ControlHandlers::status.
+  nlohmann::json status();
+  /// Calls back from the loop if it still turns and a FUSE thread is free; else never.
+  void ask_alive(std::function<void()> alive);
+  /// Takes the mount off the tree, for the case that the rest cannot end. While run() runs.
+  void detach() { fuse_->detach(); }
+  /// What SIGHUP asks for: takes up again what may have changed outside, such as a log file that
+  /// was moved away. From any thread.
+  void reload();
+
  private:
   explicit MountService(const MountOptions& options, std::shared_ptr<spdlog::logger> logger);
   Result<> open_torrents();
   Result<> add_to_tree(const std::shared_ptr<TorrentContent>& content);
   Result<> open_control();
-  nlohmann::json status();
+  void end();
   nlohmann::json torrent_status(const std::shared_ptr<TorrentContent>& content);
   nlohmann::json why(const std::string& path);
 

@@ -1,6 +1,7 @@
 // Mount points as the system sees them: what is mounted where, and how to get rid of it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -13,12 +14,16 @@ namespace swarmfs::mount {
 inline constexpr const char* kMountType = "fuse.swarmfs";
 
 struct MountEntry {
-  unsigned connection = 0;  ///< number of the FUSE connection
+  unsigned id = 0;          ///< of the mount, wherever it is moved; used again for later ones
+  unsigned connection = 0;  ///< number of the FUSE connection; used again too
   std::string type;
+  bool operator==(const MountEntry&) const = default;
 };
 
 /// The topmost mount on exactly this canonical path.
 std::optional<MountEntry> mount_on(const std::string& canonical_path);
+/// The path that this mount is on now.
+std::optional<std::string> place_of(const MountEntry& mount);
 
 /// The mount point that a canonical path is on or below.
 std::string mount_holding(const std::string& canonical_path);
@@ -34,8 +39,20 @@ Result<std::string> prepare_mountpoint(const std::string& path);
 /// True if whatever is mounted there answers within the time; false if dead or stuck.
 bool mount_answers(const std::string& path, Duration at_most);
 
-/// Takes the mount off the tree at once, open files or not; as root or through fusermount3.
+/// Takes the mount off the tree at once, open files or not; as root or through fusermount3. Some
+/// seconds at most.
 Result<> detach_mount(const std::string& path);
+
+enum class Removal : std::uint8_t {
+  gone,     ///< it was not there any more
+  removed,  ///< readers got ENOTCONN, and it is off the tree
+  covered,  ///< another file system is mounted over it: readers got ENOTCONN, the mount stays
+  lives,    ///< what has its numbers answers, so it is another's: nothing was done
+  refused,  ///< the system would not unmount it
+};
+/// Removes a mount whose process is dead or stuck, wherever it has been moved to, and nothing else.
+/// Some seconds at most, as a rule milliseconds.
+Removal remove_dead_mount(const MountEntry& mount);
 
 /// Ends a FUSE connection: everyone waiting gets ENOTCONN. False if the system does not let us.
 bool abort_connection(unsigned connection);

@@ -25,12 +25,15 @@ std::string amount(double bytes) {
   return text;
 }
 
+/// Rounded down: only what is complete says 100 %.
+std::string percent(double progress, int width) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%*.1f %%", width, std::floor(progress * 1000) / 10);
+  return text;
+}
+
 std::string torrent_lines(const json& t) {
-  // Rounded down: only what is complete says 100 %.
-  char percent[16];
-  std::snprintf(percent, sizeof percent, "%5.1f %%",
-                std::floor(number_of(t, "progress") * 1000) / 10);
-  return "  " + text_of(t, "name") + "\n    " + percent + " (" +
+  return "  " + text_of(t, "name") + "\n    " + percent(number_of(t, "progress"), 5) + " (" +
          amount(number_of(t, "bytes_here")) + " of " + amount(number_of(t, "size")) + ")  down " +
          amount(number_of(t, "down_rate")) + "/s  up " + amount(number_of(t, "up_rate")) +
          "/s  peers " + count_of(t, "peers") + " (" + count_of(t, "seeds") +
@@ -56,6 +59,24 @@ std::string status_text(const json& status) {
   std::string text = text_of(status, "mountpoint") + "\n";
   for (const auto& torrent : objects_of(status, "torrents")) text += torrent_lines(torrent);
   return text + latency_line(status);
+}
+
+std::string status_line(const json& status) {
+  double here = 0, size = 0, down = 0, up = 0, peers = 0, waiting = 0;
+  if (!status.is_object()) return "";
+  const auto torrents = objects_of(status, "torrents");
+  for (const auto& t : torrents) {
+    here += number_of(t, "bytes_here");
+    size += number_of(t, "size");
+    down += number_of(t, "down_rate");
+    up += number_of(t, "up_rate");
+    peers += number_of(t, "peers");
+    waiting += number_of(t, "waiting_reads");
+  }
+  const auto whole = [](double n) { return std::to_string(static_cast<long long>(n)); };
+  return percent(size > 0 ? here / size : 1, 0) + " of " + amount(size) + " here, torrents " +
+         std::to_string(torrents.size()) + ", down " + amount(down) + "/s, up " + amount(up) +
+         "/s, peers " + whole(peers) + ", waiting reads " + whole(waiting);
 }
 
 }  // namespace swarmfs::mount

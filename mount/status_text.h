@@ -14,4 +14,7 @@ namespace swarmfs::mount {
 /// is shown as empty or 0. Nothing in a name drives the terminal.
 std::string status_text(const nlohmann::json& status);
 
+/// The same object in one short line, for a service manager: no name is in it.
+std::string status_line(const nlohmann::json& status);
+
 }  // namespace swarmfs::mount

@@ -61,7 +61,12 @@ Result<Metainfo> parse(ByteView torrent);
 /// Parses a bare info dictionary, as a peer sends it (BEP 9): no trackers, and for v2 no piece
 /// layers, so piece_roots is filled only for files of one piece.
 Result<Metainfo> parse_info(ByteView info);
-/// Reads and parses a .torrent file; errors name the path.
+/// Reads a file of at most a little more than kMaxTorrentSize bytes, without looking at them;
+/// errors name the path.
+Result<Bytes> read_torrent(const std::filesystem::path& path);
+/// Parses what was read from a path; errors name the path.
+Result<Metainfo> parse_torrent(const std::filesystem::path& path, ByteView torrent);
+/// Both: reads and parses a .torrent file.
 Result<Metainfo> load(const std::filesystem::path& path);
 
 }  // namespace swarmfs::metainfo
