@@ -59,9 +59,14 @@ Limits changed(Limits limits, const json& request) {
   return limits;
 }
 
+bool is_rate(const json& value) {
+  return value.is_number_unsigned() ||
+         (value.is_number_integer() && value.get<std::int64_t>() >= 0);
+}
+
 json limit(const OrderContext& context, const json& request) {
   for (const char* rate : {"down", "up"})
-    if (const auto it = request.find(rate); it != request.end() && !it->is_number_unsigned())
+    if (const auto it = request.find(rate); it != request.end() && !is_rate(*it))
       return refusal({ErrorKind::bad_input, std::string(rate) + " is not a rate"});
   const auto targets = targets_of(context, request);
   if (!targets) return refusal(targets.error());
