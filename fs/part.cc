@@ -162,6 +162,21 @@ std::uint64_t Tree::Part::bytes_here(std::uint32_t index) const {
   return std::min(source_->bytes_here(node.file), node.length);
 }
 
+bool Tree::Part::pinned(std::uint32_t index) const {
+  bool any = false;
+  std::vector<std::uint32_t> todo{index};
+  while (!todo.empty()) {
+    const Node& node = nodes_[todo.back()];
+    todo.pop_back();
+    if (node.kind == NodeKind::file) {
+      if (!source_ || !source_->is_pinned(node.file)) return false;
+      any = true;
+    }
+    todo.insert(todo.end(), node.children.begin(), node.children.end());
+  }
+  return any;
+}
+
 double Tree::Part::progress(std::uint32_t index) const {
   std::uint64_t here = 0;
   std::uint64_t total = 0;

@@ -44,6 +44,8 @@ class Tree::Part {
   std::uint64_t bytes() const { return bytes_; }
   /// Share of a file's or folder's content that is here, 0 to 1; empty content counts as here.
   double progress(std::uint32_t index) const;
+  /// Whether the file, or every file below the folder, is pinned.
+  bool pinned(std::uint32_t index) const;
 
  private:
   struct Key {

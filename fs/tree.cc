@@ -159,6 +159,7 @@ std::vector<std::string> Tree::attribute_names(Ino ino) const {
   for (const auto& [name, value] : place->part->facts())
     names.push_back(std::string(kPrefix) + name);
   names.push_back(std::string(kPrefix) + "progress");
+  names.push_back(std::string(kPrefix) + "pinned");
   if (kind == NodeKind::file) names.push_back(std::string(kPrefix) + "pieces");
   return names;
 }
@@ -170,6 +171,7 @@ std::optional<std::string> Tree::attribute(Ino ino, std::string_view name) const
   const Part& part = *place->part;
   const Node& node = part.node(place->index);
   if (node.kind == NodeKind::symlink) return std::nullopt;
+  if (name == "pinned") return part.pinned(place->index) ? "1" : "0";
   if (name == "progress") return progress_text(part.progress(place->index));
   if (name == "pieces" && node.kind == NodeKind::file)
     return part.source() ? part.source()->piece_map(node.file) : std::string();

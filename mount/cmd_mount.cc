@@ -126,6 +126,10 @@ void add_mount(CLI::App& app, Context& context) {
                    "Keep verified pieces here (default: XDG_CACHE_HOME/swarmfs)")
       ->type_name("DIR");
   add_network_options(*command, line->mount.network);
+  command->add_flag(
+      "--reads-exempt,!--no-reads-exempt", line->mount.network.limits.reads_exempt,
+      "What readers wait for comes as fast as it can, whatever --limit-down says, and "
+      "the rest gives way (the default)");
   command->add_flag("--on-demand", line->mount.on_demand,
                     "Fetch only what is read and what follows it, not everything");
   command

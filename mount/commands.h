@@ -35,6 +35,12 @@ void add_get(CLI::App& app, Context& context);
 void add_mount(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
 void add_why(CLI::App& app, Context& context);
+void add_pause(CLI::App& app, Context& context);
+void add_resume(CLI::App& app, Context& context);
+void add_limit(CLI::App& app, Context& context);
+void add_pin(CLI::App& app, Context& context);
+void add_unpin(CLI::App& app, Context& context);
+void add_prefetch(CLI::App& app, Context& context);
 void add_unmount(CLI::App& app, Context& context);
 
 }  // namespace swarmfs::mount

@@ -26,8 +26,22 @@ std::string dumped(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string refusal(const std::string& why) {
-  return dumped({{"version", kControlVersion}, {"ok", false}, {"error", why}});
+/// The whole reply from what a handler returned.
+std::string finished(json fields) {
+  fields["version"] = kControlVersion;
+  fields["ok"] = !fields.contains("error");
+  return dumped(fields);
+}
+
+std::string refused(const std::string& why) {
+  return finished(refusal({ErrorKind::protocol, why}));
+}
+
+/// The kind that a reply names, as to_string() writes it.
+ErrorKind kind_named(const std::string& name) {
+  for (int i = 0; i <= static_cast<int>(ErrorKind::network); ++i)
+    if (to_string(static_cast<ErrorKind>(i)) == name) return static_cast<ErrorKind>(i);
+  return ErrorKind::busy;
 }
 
 Result<Fd> connected(const std::string& path) {
@@ -52,6 +66,10 @@ bool peer_may_command(int fd) {
 }
 
 }  // namespace
+
+json refusal(const Error& error) {
+  return {{"error", error.message}, {"kind", to_string(error.kind)}};
+}
 
 Result<std::string> control_folder() {
   const std::string uid = std::to_string(::geteuid());
@@ -81,12 +99,12 @@ std::string control_reply(std::string_view request, const ControlHandlers& handl
                           bool& unmount) {
   unmount = false;
   const json asked = json::parse(request, nullptr, false);
-  if (!asked.is_object()) return refusal("the request is not a JSON object");
+  if (!asked.is_object()) return refused("the request is not a JSON object");
   const auto version = asked.find("version");
   if (version == asked.end() || *version != kControlVersion)
-    return refusal("the request is not of version " + std::to_string(kControlVersion));
+    return refused("the request is not of version " + std::to_string(kControlVersion));
   const auto command = asked.find("command");
-  if (command == asked.end() || !command->is_string()) return refusal("the request has no command");
+  if (command == asked.end() || !command->is_string()) return refused("the request has no command");
   const auto answer = [](const char* name, const json& value) {
     return dumped({{"version", kControlVersion}, {"ok", true}, {name, value}});
   };
@@ -94,14 +112,16 @@ std::string control_reply(std::string_view request, const ControlHandlers& handl
     if (*command == "status") return answer("status", handlers.status());
     if (*command == "why" && handlers.why)
       return answer("why", handlers.why(asked.value("path", "")));
+    const auto handler = handlers.commands.find(command->get_ref<const std::string&>());
+    if (handler != handlers.commands.end()) return finished(handler->second(asked));
   } catch (const std::exception& e) {
-    return refusal(e.what());
+    return refused(e.what());
   }
   if (*command == "unmount") {
     unmount = true;
     return dumped({{"version", kControlVersion}, {"ok", true}});
   }
-  return refusal("unknown command");
+  return refused("unknown command");
 }
 
 struct ControlServer::Impl {
@@ -128,7 +148,7 @@ struct ControlServer::Impl {
     const auto line = receive_line(client, kMaxControlRequest, deadline);
     bool unmount = false;
     const std::string reply =
-        line ? control_reply(*line, handlers, unmount) : refusal(line.error().message);
+        line ? control_reply(*line, handlers, unmount) : refused(line.error().message);
     static_cast<void>(send_all(client, reply + "\n", deadline));
     if (unmount) handlers.unmount();
   }
@@ -168,11 +188,16 @@ ControlServer::~ControlServer() {
 
 Result<std::string> control_request(const std::string& path, std::string_view command,
                                     Duration timeout, std::string_view about) {
+  json request = {{"command", command}};
+  if (!about.empty()) request["path"] = about;
+  return control_call(path, std::move(request), timeout);
+}
+
+Result<std::string> control_call(const std::string& path, json request, Duration timeout) {
   const auto fd = connected(path);
   if (!fd) return fd.error();
   const TimePoint deadline = std::chrono::steady_clock::now() + timeout;
-  json request = {{"version", kControlVersion}, {"command", command}};
-  if (!about.empty()) request["path"] = about;
+  request["version"] = kControlVersion;
   const auto sent = send_all(fd->get(), dumped(request) + "\n", deadline);
   if (!sent) return sent.error();
   const auto line = receive_line(fd->get(), kMaxControlReply, deadline);
@@ -182,7 +207,8 @@ Result<std::string> control_request(const std::string& path, std::string_view co
       !reply["ok"].is_boolean()) {
     return fail(ErrorKind::protocol, "the answer on " + path + " is not one of this version");
   }
-  if (!reply["ok"].get<bool>()) return fail(ErrorKind::busy, reply.value("error", "refused"));
+  if (!reply["ok"].get<bool>())
+    return fail(kind_named(reply.value("kind", "")), reply.value("error", "refused"));
   return *line;
 }
 

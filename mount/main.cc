@@ -28,6 +28,12 @@ int main(int argc, char** argv) {
   add_mount(app, context);
   add_status(app, context);
   add_why(app, context);
+  add_pause(app, context);
+  add_resume(app, context);
+  add_limit(app, context);
+  add_pin(app, context);
+  add_unpin(app, context);
+  add_prefetch(app, context);
   add_unmount(app, context);
   add_get(app, context);
   add_seed(app, context);

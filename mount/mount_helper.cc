@@ -57,9 +57,10 @@ std::vector<std::string> split_options(std::string_view text) {
 
 /// "peer=X" -> {"--peer", "X"}, "on_demand" -> {"--on-demand"}; nothing if it is none of ours.
 std::optional<std::vector<std::string>> to_flag(const std::string& option) {
-  static const std::vector<std::string_view> flags = {"allow_other", "on_demand", "no_restart"};
-  static const std::vector<std::string_view> with_value = {"cache_dir", "read_timeout", "peer",
-                                                           "listen",    "log_file",     "watchdog"};
+  static const std::vector<std::string_view> flags = {"allow_other", "on_demand", "no_restart", "reads_exempt",
+                                                      "no_reads_exempt"};
+  static const std::vector<std::string_view> with_value = {
+      "cache_dir", "read_timeout", "limit_down", "limit_up", "peer", "listen", "log_file", "watchdog"};
   const auto equals = option.find('=');
   const std::string name = option.substr(0, equals);
   std::string flag = "--" + name;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "fs/likely_first.h"
+#include "mount/control_orders.h"
 #include "mount/describe.h"
 #include "mount/exit_codes.h"
 #include "mount/log_file.h"
@@ -148,6 +149,10 @@ Result<> MountService::open_control() {
   handlers.status = [this] { return status(); };
   handlers.unmount = [this] { end(); };
   handlers.why = [this](const std::string& path) { return why(path); };
+  handlers.commands.merge(order_handlers(
+      {options_.mountpoint, [this](const std::string& path) { return targets_below(tree_, path); },
+       [this] { return node_->limits(); },
+       [this](const Limits& limits) { node_->set_limits(limits); }}));
   auto server =
       ControlServer::listen(control_path(*folder, options_.mountpoint), std::move(handlers));
   if (!server) return server.error();
@@ -164,6 +169,7 @@ nlohmann::json MountService::status() {
           {"pid", getpid()},
           {"supervisor_pid", options_.supervisor_pid},
           {"port", node_->port()},
+          {"limits", limits_json(node_->limits())},
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},
           {"read_errors", fuse.errors},
@@ -188,6 +194,7 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
   const std::uint64_t size = m.layout.content_size();
   const char* state = !answered            ? "busy"
                       : s.contradicted     ? "manifest contradicts itself"
+                      : s.paused           ? "paused"
                       : here == size       ? "seeding"
                       : s.disk_full        ? "disk full"
                       : s.peers == 0       ? "looking for peers"
@@ -209,6 +216,7 @@ nlohmann::json MountService::torrent_status(const std::shared_ptr<TorrentContent
           {"peers", s.peers},
           {"seeds", s.seeds},
           {"waiting_reads", fuse_->waiting(*content)},
+          {"limits", limits_json(content->limits())},
           {"state", state}};
 }
 

@@ -14,6 +14,8 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
   command.add_option("--peer", options.peers, "Connect to this peer, without any tracker")
       ->type_name("A:P")
       ->allow_extra_args(false);
+  add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
+  add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
 }
 
 Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts) {

@@ -5,18 +5,37 @@
 #include <string>
 #include <vector>
 
+#include "mount/rate_text.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
+#include "swarm/engine/rate_limiter.h"
 
 namespace swarmfs::mount {
 
 struct NetworkOptions {
   std::vector<std::string> listen;
   std::vector<std::string> peers;
+  engine::RateLimits limits{};  ///< of all torrents together
 };
 
-/// Adds --listen and --peer.
+/// Adds --listen, --peer, --limit-down and --limit-up.
 void add_network_options(CLI::App& command, NetworkOptions& options);
+
+/// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.
+template <class Rate>
+void add_rate_option(CLI::App& command, const std::string& name, const std::string& help,
+                     Rate& into) {
+  command
+      .add_option_function<std::string>(
+          name,
+          [&into, name](const std::string& text) {
+            const auto rate = parse_rate(text);
+            if (!rate) throw CLI::ValidationError(name, rate.error().message);
+            into = *rate;
+          },
+          help + ": 500K, 2M, 10Mbit; none for no limit")
+      ->type_name("RATE");
+}
 
 /// "A:P", or a port alone for every address of this machine. Error: bad_input, naming the text.
 Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts);

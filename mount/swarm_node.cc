@@ -1,5 +1,6 @@
 #include "mount/swarm_node.h"
 
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "swarm/metainfo/verify_piece.h"
@@ -27,6 +28,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   if (!peers) return peers.error();
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(std::move(*listen), std::move(*peers), std::move(logger)));
+  node->set_limits(options.limits);
   if (auto listening = node->session_->listen(); !listening) return listening.error();
   return node;
 }
@@ -55,6 +57,17 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   contents_.push_back(content);
   content->attach(session_->add(std::move(setup)));
   return content;
+}
+
+void SwarmNode::set_limits(const Limits& limits) {
+  const std::lock_guard lock(limits_mutex_);
+  limits_ = limits;
+  boost::asio::post(io_, [this, limits] { session_->set_limits(limits); });
+}
+
+Limits SwarmNode::limits() const {
+  const std::lock_guard lock(limits_mutex_);
+  return limits_;
 }
 
 void SwarmNode::stop() {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "mount/network_options.h"
@@ -27,6 +28,10 @@ class SwarmNode {
                                       std::unique_ptr<cache::Store> store,
                                       engine::TorrentConfig config);
 
+  /// What all torrents together may do. Thread-safe; holds from the next turn of the loop on.
+  void set_limits(const Limits& limits);
+  Limits limits() const;
+
   boost::asio::io_context& io() { return io_; }
   std::uint16_t port() const { return session_->port(); }
   /// Says goodbye to trackers and peers; run() returns soon after. From the loop's thread, or
@@ -46,6 +51,8 @@ class SwarmNode {
   std::vector<std::shared_ptr<TorrentContent>> contents_;
   std::unique_ptr<net::Session> session_;
   bool stopping_ = false;
+  mutable std::mutex limits_mutex_;
+  Limits limits_;  ///< as set last
 };
 
 /// Memory for verified blocks beyond those the disk has yet to take.

@@ -24,7 +24,9 @@ TorrentContent::TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots,
       kept_layers_(roots_->learnt()),
       layout_(roots_->metainfo()->layout),
       store_(std::move(store)),
-      memory_(memory_bytes) {}
+      memory_(memory_bytes) {
+  load_pins();
+}
 
 bool TorrentContent::collect_from_memory(const Layout::Span& span, Content& out) {
   const std::size_t before = out.size();

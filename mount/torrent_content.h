@@ -6,6 +6,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "cache/block_cache.h"
 #include "cache/store.h"
@@ -15,6 +19,8 @@
 #include "swarm/net/torrent_driver.h"
 
 namespace swarmfs::mount {
+
+using Limits = engine::RateLimits;
 
 /// Joins a torrent's store, its memory of blocks and its swarm into the ContentSource that the
 /// filesystem reads, and is the BlockKeep that the swarm fills. Thread-safe.
@@ -27,7 +33,7 @@ class TorrentContent final : public ContentSource,
                  std::uint64_t memory_bytes);
 
   /// Before the first read that is not answered from disk.
-  void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
+  void attach(std::shared_ptr<net::TorrentDriver> driver);
   /// When nobody reads any more: the driver must not outlive its loop.
   void detach() { driver_.reset(); }
   net::TorrentDriver& driver() { return *driver_; }
@@ -36,6 +42,27 @@ class TorrentContent final : public ContentSource,
   /// Keeps the piece layers learnt since the last call beside the pieces, for the next run: see
   /// load_layers(). May wait for the disk; one call at a time.
   void keep_layers();
+
+  // Orders of the user. They return at once, and take effect a little later on the loop.
+  /// Without peers and trackers until resume(): reads of what is not here wait.
+  void pause();
+  void resume();
+  bool paused() const { return paused_; }
+  void set_limits(const Limits& limits);
+  Limits limits() const;
+  /// Pinned files are fetched before the rest, also on demand, and are pinned in the next run too.
+  void pin(FileIndex file) { static_cast<void>(set_pinned({&file, 1}, true)); }
+  void unpin(FileIndex file) { static_cast<void>(set_pinned({&file, 1}, false)); }
+  /// Pins or unpins them. The disk's error if the next run will not know; may wait for the disk.
+  Result<> set_pinned(std::span<const FileIndex> files, bool pinned);
+  std::vector<FileIndex> pinned() const;
+  /// Fetches bytes [begin, end) of a file, as far as there are so many, before what is pinned.
+  void prefetch(FileIndex file, std::uint64_t begin, std::uint64_t end);
+  /// How many of bytes [begin, end) of a file are here, and of how many.
+  struct Share {
+    std::uint64_t here = 0, all = 0;
+  };
+  Share share_here(FileIndex file, std::uint64_t begin, std::uint64_t end) const;
 
   // ContentSource
   ReadId read(const ReadRequest& request, ReadDone done, ReadPart part) override;
@@ -47,6 +74,7 @@ class TorrentContent final : public ContentSource,
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
   std::uint64_t bytes_here(FileIndex file) const override;
   std::string piece_map(FileIndex file) const override;
+  bool is_pinned(FileIndex file) const override;
 
   // net::BlockKeep
   void put(PieceIndex piece, std::uint32_t block, BlockPtr data) override;
@@ -64,6 +92,10 @@ class TorrentContent final : public ContentSource,
   std::optional<Found> collect(const Spans& spans, Disk disk);
   bool collect_from_memory(const Layout::Span& span, Content& out);
   ReadId park(engine::ReadOwner owner, Spans spans, ReadDone done, ReadPart part, unsigned tries);
+  void load_pins();
+  void tell_pins(const std::set<FileIndex>& pins);
+  std::vector<Layout::Span> spans_within(FileIndex file, std::uint64_t begin,
+                                         std::uint64_t end) const;
 
   std::shared_ptr<metainfo::PieceRoots> roots_;
   std::size_t kept_layers_;
@@ -71,6 +103,11 @@ class TorrentContent final : public ContentSource,
   std::unique_ptr<cache::Store> store_;
   cache::BlockCache memory_;
   std::shared_ptr<net::TorrentDriver> driver_;
+  std::atomic<bool> paused_{false};
+  std::mutex keep_pins_mutex_;       ///< held while pins are written; before the other
+  mutable std::mutex orders_mutex_;  ///< guards limits_ and pins_
+  Limits limits_;
+  std::set<FileIndex> pins_;
 };
 
 /// For StoreOptions::before_checks: gives `roots` the piece layers that an earlier run kept, so

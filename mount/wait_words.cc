@@ -22,6 +22,8 @@ const char* name_of(WaitCause cause) {
       return "overdue";
     case WaitCause::probation:
       return "probation";
+    case WaitCause::limited:
+      return "limited";
     case WaitCause::choked:
       return "choked";
     case WaitCause::nobody_has:
@@ -30,6 +32,8 @@ const char* name_of(WaitCause cause) {
       return "no_peers";
     case WaitCause::layers:
       return "layers";
+    case WaitCause::paused:
+      return "paused";
   }
   return "";
 }
@@ -50,6 +54,8 @@ static std::string past_words(WaitCause cause, const engine::WaitTrace& trace) {
              " was asked and sent nothing";
     case WaitCause::probation:
       return "it had failed its hash before and had to come from one peer alone";
+    case WaitCause::limited:
+      return "the limit for downloads held it back";
     case WaitCause::choked:
       return "everybody who has it choked us";
     case WaitCause::nobody_has:
@@ -58,6 +64,8 @@ static std::string past_words(WaitCause cause, const engine::WaitTrace& trace) {
       return "no peer was connected";
     case WaitCause::layers:
       return "the hashes of its pieces were missing";
+    case WaitCause::paused:
+      return "the torrent was paused";
   }
   return "";
 }

@@ -98,6 +98,8 @@ std::string why_sentence(const ReadView* read, const Surroundings& around) {
       return asked_sentence(*piece, *read, true);
     case WaitCause::probation:
       return name + " has failed its hash and is fetched again from one peer alone";
+    case WaitCause::limited:
+      return "the limit for downloads holds back " + name + " (swarmfs limit changes it)";
     case WaitCause::choked:
       return (piece->holders == 1 ? "the only peer that has " + name + " chokes us: "
                                   : "all " + std::to_string(piece->holders) + " peers that have " +
@@ -113,6 +115,8 @@ std::string why_sentence(const ReadView* read, const Surroundings& around) {
       return "the torrent lacks the hashes of " + name +
              (piece->hashes_asked_of ? "; asked of " + piece->hashes_asked_of->to_string()
                                      : "; nobody can be asked for them");
+    case WaitCause::paused:
+      return "the torrent is paused (swarmfs resume lets it go on)";
   }
   return "";
 }

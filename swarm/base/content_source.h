@@ -81,6 +81,8 @@ class ContentSource {
   virtual std::uint64_t bytes_here(FileIndex file) const = 0;
   /// One character a piece of the file, in order: '#' here, '.' not.
   virtual std::string piece_map(FileIndex file) const = 0;
+  /// The user wants all of this file to be here.
+  virtual bool is_pinned(FileIndex) const { return false; }
 };
 
 }  // namespace swarmfs

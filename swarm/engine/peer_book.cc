@@ -312,6 +312,9 @@ void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason re
     case CloseReason::duplicate:
       entry->not_before = now + (user ? config_.user_retry_max : config_.rest);
       return;
+    case CloseReason::paused:
+      entry->not_before = now;
+      return;
     case CloseReason::lost:
       if (was_connected && now - entry->connected_at >= config_.stable_after) {
         entry->failures = 0;

@@ -25,6 +25,7 @@ enum class CloseReason : std::uint8_t {
   misbehaved,  ///< it broke the protocol or was for another torrent
   duplicate,   ///< we are connected to this peer by another connection
   self,        ///< it was ourselves
+  paused,      ///< the user wants no connections for now
 };
 
 struct PeerBookConfig {

@@ -15,6 +15,12 @@ static Bitfield verifiable_of(Bitfield have, const metainfo::PieceRoots& roots) 
   return have;
 }
 
+/// One direction of the limits; null if there are none.
+static std::shared_ptr<RateLimiter> common_limiter(const std::shared_ptr<CommonLimits>& limits,
+                                                   RateLimiter CommonLimits::*direction) {
+  return limits ? std::shared_ptr<RateLimiter>(limits, &(limits.get()->*direction)) : nullptr;
+}
+
 Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig config,
                  TorrentHost& host, const Bitfield& have, std::uint64_t rng_seed)
     : roots_(std::move(roots)),
@@ -29,7 +35,14 @@ Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig conf
       sent_per_piece_(layout_.piece_count()),
       suggested_per_piece_(layout_.piece_count()),
       turns_(limits::kReadsLookedAt),
-      leaf_cache_(limits::kCachedLeaves) {
+      leaf_cache_(limits::kCachedLeaves),
+      down_gate_(common_limiter(config_.common_limits, &CommonLimits::down)),
+      up_gate_(common_limiter(config_.common_limits, &CommonLimits::up)),
+      pinned_(layout_.piece_count()),
+      pinned_missing_(layout_.piece_count()),
+      prefetch_(layout_.piece_count()) {
+  down_gate_.own().set_rate(config_.limits.down_bps, config_.limits.reads_exempt, TimePoint{});
+  up_gate_.own().set_rate(config_.limits.up_bps, false, TimePoint{});
   book_.set_complete(complete(), TimePoint{});
   const std::vector<FileIndex> lacking = roots_->incomplete();
   lacking_.insert(lacking.begin(), lacking.end());
@@ -83,7 +96,7 @@ void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource sou
 }
 
 void Torrent::dial_more(TimePoint now) {
-  if (contradicted_) return;
+  if (contradicted_ || paused_) return;
   auto connected = static_cast<unsigned>(peers_.size() - closing_);
   // While something is missing and an idle peer could give way, one more is tried at a time.
   if (full() && connected > 0 && !complete() && least_useful(now) != nullptr) --connected;
@@ -134,7 +147,7 @@ void Torrent::on_timer(TimePoint now) {
     const auto next = std::next(it);
     if (now >= expiry) {
       const ReadId id = it->first;
-      drop_read(it);
+      drop_read(it, now);
       host_.read_failed(id, fail(ErrorKind::timed_out, "no peer brought the data in time"));
     } else {
       wake_at(expiry);
@@ -174,7 +187,7 @@ void Torrent::check_peer_timers(Peer& peer, TimePoint now) {
       peer.snubbed = true;
       // It may be asked for one of them again, and is not to send what others have brought by then.
       for (const Outstanding& o : peer.outstanding) send_cancel(peer, o.block);
-      release_all(peer);
+      release_all(peer, now);
     } else {
       wake_at(since + limits::kBlockTimeout);
     }
@@ -225,6 +238,7 @@ TorrentStats Torrent::stats(TimePoint now) const {
   s.layers_missing = static_cast<unsigned>(lacking_.size());
   s.disk_full = disk_full_;
   s.contradicted = contradicted_;
+  s.paused = paused_;
   s.sent_per_piece = sent_per_piece_;
   return s;
 }

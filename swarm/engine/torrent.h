@@ -26,9 +26,11 @@
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/read_turns.h"
+#include "swarm/engine/rate_limiter.h"
 #include "swarm/engine/torrent_explain.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/engine/wait_trace.h"
+#include "swarm/engine/wanted_pieces.h"
 #include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/verify_piece.h"
 #include "swarm/wire/handshake.h"
@@ -47,6 +49,9 @@ struct TorrentConfig {
   std::uint64_t partial_bytes = 48 << 20;  ///< unfinished pieces in memory, at least two of them
   std::uint64_t volatile_bytes = 16
                                  << 20;  ///< verified pieces the disk did not take, kept readable
+  RateLimits limits;
+  /// What all torrents of the session may do together; shared with them, may be null.
+  std::shared_ptr<CommonLimits> common_limits;
   ChokerConfig choker;
   PeerBookConfig peer_book;
 };
@@ -69,6 +74,7 @@ struct TorrentStats {
   unsigned layers_missing = 0;  ///< files whose piece layer is still to come (BEP 52)
   bool disk_full = false;
   bool contradicted = false;
+  bool paused = false;
   std::vector<std::uint32_t> sent_per_piece;  ///< blocks uploaded, by piece
 };
 
@@ -124,6 +130,20 @@ class Torrent {
   /// any more are taken back.
   void set_window(HandleId handle, const Ahead& ahead, TimePoint now);
   void close_handle(HandleId handle, TimePoint now);
+
+  // --- orders of the user
+  /// Closes every connection and opens none until resume(). Reads of what is not here wait.
+  void pause(TimePoint now);
+  void resume(TimePoint now);
+  bool paused() const { return paused_; }
+  void set_limits(const RateLimits& limits, TimePoint now);
+  /// What all torrents may do together has changed.
+  void limits_changed(TimePoint now);
+  /// Pieces that are fetched before the others, also on demand; instead of those named before.
+  void set_pinned(std::span<const Layout::PieceRange> ranges, TimePoint now);
+  /// Pieces to be fetched once, in order, before those that are pinned and behind the ones asked
+  /// for so earlier.
+  void prefetch(const Layout::PieceRange& range, TimePoint now);
 
   // --- time
   TimePoint deadline() const { return wake_; }
@@ -282,6 +302,9 @@ class Torrent {
   Peer* least_useful(TimePoint now) const;
   Peer* gives_way_to(const Endpoint& newcomer, TimePoint now) const;
 
+  // torrent_orders.cc: what the user wants
+  std::optional<wire::BlockRef> next_wanted(const WantedPieces& wanted, Peer& peer);
+
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
   bool verifiable(PieceIndex piece) const;
@@ -297,15 +320,16 @@ class Torrent {
   bool room_for_new_piece() const;
   bool make_room();
   void ask(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void not_coming(const wire::BlockRef& block, TimePoint now);
   void on_block(Peer& peer, const wire::Piece& message, TimePoint now);
   void on_whole_block(const Peer& last, PartialPiece& partial, std::uint32_t block, TimePoint now);
   void cancel_copies(PartialPiece& partial, std::uint32_t block, TimePoint now);
-  void cancel_request(Peer& peer, PieceIndex piece, std::uint32_t block);
+  void cancel_request(Peer& peer, PieceIndex piece, std::uint32_t block, TimePoint now);
   void send_cancel(Peer& peer, const wire::BlockRef& block);
   bool was_taken_back(Peer& peer, const wire::BlockRef& block);
-  void release(Peer& peer, const wire::BlockRef& block);
-  void release_all(Peer& peer);
-  void release_piece(Peer& peer, PieceIndex piece);
+  void release(Peer& peer, const wire::BlockRef& block, TimePoint now);
+  void release_all(Peer& peer, TimePoint now);
+  void release_piece(Peer& peer, PieceIndex piece, TimePoint now);
   void on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now);
 
   // torrent_pieces.cc: whole pieces
@@ -330,7 +354,7 @@ class Torrent {
   void ask_needed(Peer& peer, const wire::BlockRef& block, TimePoint now);
   void on_half(Peer& peer, const wire::Piece& message, TimePoint now);
   void forget_halves(PartialPiece& partial, std::uint32_t block);
-  bool give_up_halves(PartialPiece& partial, std::uint32_t block, PeerId by);
+  bool give_up_halves(PartialPiece& partial, std::uint32_t block, PeerId by, TimePoint now);
   void spoil_halves(PartialPiece& partial, std::uint32_t block);
   void judge_halves(PartialPiece& partial, std::uint32_t block, TimePoint now);
 
@@ -351,8 +375,11 @@ class Torrent {
   bool some_peer_is_tried() const;
   std::optional<Near> nearest(const Peer& peer, Window& window, double capacity, bool allow_new,
                               TimePoint now) const;
-  std::optional<wire::BlockRef> next_in_windows(Peer& peer, bool pressing, double capacity,
+  /// Windows of films that are about to stall, of handles with a parked read, or any.
+  enum class Windows : std::uint8_t { pressing, waited_for, any };
+  std::optional<wire::BlockRef> next_in_windows(Peer& peer, Windows which, double capacity,
                                                 TimePoint now);
+  bool has_parked_read(HandleId handle) const;
   Duration time_left(PeerId holder, const wire::BlockRef& block, TimePoint now) const;
   Hedge find_overdue(const Peer& peer, PieceIndex piece, bool waited_for, TimePoint now) const;
   bool thrifty() const;
@@ -372,12 +399,15 @@ class Torrent {
   bool servable(const wire::BlockRef& block) const;
   bool first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const;
   std::deque<wire::BlockRef>::iterator next_upload(Peer& peer, TimePoint now);
+  bool may_send(const Peer& peer, TimePoint now) const;
+  bool send_next(Peer& peer, TimePoint now);
   void send_blocks(Peer& peer, TimePoint now);
+  void send_in_turn(TimePoint now);
   void suggest(Peer& peer);
   std::vector<ChokePeer> choke_view(TimePoint now) const;
 
   // torrent_reads.cc
-  void take_back(PieceIndex first, PieceIndex end);
+  void take_back(PieceIndex first, PieceIndex end, TimePoint now);
   void rewind_windows();
   std::uint32_t bytes_here(const Layout::Span& span) const;
   bool span_ready(const Layout::Span& span) const { return bytes_here(span) == span.length; }
@@ -385,7 +415,7 @@ class Torrent {
   bool all_here(ReadId id, ParkedRead& read);
   void answer_reads(PieceIndex piece);
   void note_progress(PieceIndex piece, TimePoint now);
-  void drop_read(std::map<ReadId, ParkedRead>::iterator it);
+  void drop_read(std::map<ReadId, ParkedRead>::iterator it, TimePoint now);
   void forget_read(std::map<ReadId, ParkedRead>::iterator it);
 
   // torrent_explain.cc: what reads wait for, for people
@@ -482,6 +512,14 @@ class Torrent {
   std::map<FileIndex, metainfo::merkle::HashTree> trees_;
   std::map<PieceIndex, std::vector<std::pair<PeerId, wire::HashRef>>> leaf_requests_;
   std::set<FileIndex> lacking_;  ///< their piece layer is not complete
+
+  bool paused_ = false;
+  RateGate down_gate_, up_gate_;
+  bool held_back_ = false;         ///< by the down limit, what a reader waits for as well
+  std::deque<PeerId> send_turns_;  ///< who gets blocks under the up limit, whose turn it is first
+  Bitfield pinned_;
+  WantedPieces pinned_missing_;  ///< of those
+  WantedPieces prefetch_;        ///< all missing
 
   bool contradicted_ = false;
   bool room_ = true;

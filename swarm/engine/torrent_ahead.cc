@@ -93,10 +93,16 @@ bool Torrent::some_peer_is_tried() const {
   });
 }
 
-/// The block with the first deadline in any window, of those `pressing` if that is asked for.
-std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing, double capacity,
+bool Torrent::has_parked_read(HandleId handle) const {
+  return std::any_of(reads_.begin(), reads_.end(),
+                     [handle](const auto& entry) { return entry.second.owner.handle == handle; });
+}
+
+/// The block with the first deadline in any of these windows.
+std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, Windows which, double capacity,
                                                        TimePoint now) {
   if (windows_.empty()) return std::nullopt;
+  const bool pressing = which == Windows::pressing;
   // As long as a piece takes, twice over, and a hedge with it.
   const Duration close =
       from_seconds(2 * layout_.piece_length() / capacity) + limits::kPressingSlack;
@@ -105,6 +111,7 @@ std::optional<wire::BlockRef> Torrent::next_in_windows(Peer& peer, bool pressing
     const Window* of = nullptr;
     for (auto& [handle, window] : windows_) {
       if (pressing && !paced(window, capacity)) continue;
+      if (which == Windows::waited_for && !has_parked_read(handle)) continue;
       const auto near = nearest(peer, window, capacity, allow_new, now);
       if (!near || (pressing && near->slack > close) || (best && near->slack >= best->slack))
         continue;

@@ -18,6 +18,10 @@ void Torrent::fill(Peer& peer, TimePoint now) {
   const std::size_t urgent_depth =
       peer.snubbed ? 1 : std::min<std::size_t>(depth(peer) + limits::kUrgentAhead, peer.reqq);
   while (peer.outstanding.size() < std::max(depth(peer), urgent_depth)) {
+    const bool open = down_gate_.open(false, now);
+    if (!open) wake_at(down_gate_.next(now));
+    held_back_ = !open && !down_gate_.open(true, now);
+    if (held_back_) break;
     auto block = next_needed(peer, capacity, now);
     if (block) {
       ask_needed(peer, *block, now);
@@ -25,7 +29,8 @@ void Torrent::fill(Peer& peer, TimePoint now) {
     }
     block = next_hedge(peer, now);
     if (!block && peer.outstanding.size() < depth(peer))
-      block = next_unhurried(peer, capacity, now);
+      block = open ? next_unhurried(peer, capacity, now)
+                   : next_in_windows(peer, Windows::waited_for, capacity, now);
     if (!block) break;
     ask(peer, *block, now);
   }
@@ -111,7 +116,9 @@ std::optional<wire::BlockRef> Torrent::free_block(PieceIndex piece, Peer& peer, 
 }
 
 std::optional<wire::BlockRef> Torrent::next_unhurried(Peer& peer, double capacity, TimePoint now) {
-  if (auto block = next_in_windows(peer, false, capacity, now)) return block;
+  if (auto block = next_in_windows(peer, Windows::any, capacity, now)) return block;
+  if (auto block = next_wanted(prefetch_, peer)) return block;
+  if (auto block = next_wanted(pinned_missing_, peer)) return block;
   if (auto block = next_backfill(peer)) return block;
   return next_in_end_game(peer, now);
 }
@@ -155,9 +162,15 @@ void Torrent::ask(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   p->ask(block.begin / kBlockSize, peer.id);
   peer.outstanding.push_back({block, now, now + next_block_in(peer)});
   ++asked_blocks_;
+  down_gate_.take(block.length, now);
   wire::append_block_ref(to(peer), wire::MessageId::request, block);
   trace_asked(peer, block.piece, now);
   wake_at(now + limits::kBlockTimeout);
+}
+
+/// What was asked for may not come: the limit has counted it too early.
+void Torrent::not_coming(const wire::BlockRef& block, TimePoint now) {
+  down_gate_.give_back(block.length, now);
 }
 
 void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
@@ -180,10 +193,13 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
     peer.outstanding.erase(asked);
     peer.snubbed = false;
     peer.lateness = {};
-  } else if (peer.may_cross > 0) {
-    --peer.may_cross;
-  } else if (++peer.unasked > limits::kMaxUnasked) {
-    return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
+  } else {
+    down_gate_.take(block.length, now);
+    if (peer.may_cross > 0) {
+      --peer.may_cross;
+    } else if (++peer.unasked > limits::kMaxUnasked) {
+      return drop(peer, "floods us with blocks nobody asked for", CloseReason::misbehaved, now);
+    }
   }
 
   was_taken_back(peer, block);
@@ -227,14 +243,15 @@ void Torrent::cancel_copies(PartialPiece& p, std::uint32_t index, TimePoint now)
       other->lateness = std::max(other->lateness, now - o.due);
       other->late_at = now;
     }
-    cancel_request(*other, p.piece, index);
+    cancel_request(*other, p.piece, index, now);
   }
 }
 
 /// Takes back what a peer was asked of a block, all of it or a half.
-void Torrent::cancel_request(Peer& peer, PieceIndex piece, std::uint32_t index) {
+void Torrent::cancel_request(Peer& peer, PieceIndex piece, std::uint32_t index, TimePoint now) {
   std::erase_if(peer.outstanding, [&](const Outstanding& o) {
     if (!o.of(piece, index)) return false;
+    not_coming(o.block, now);
     send_cancel(peer, o.block);
     return true;
   });
@@ -255,12 +272,12 @@ bool Torrent::was_taken_back(Peer& peer, const wire::BlockRef& block) {
   return true;
 }
 
-void Torrent::release(Peer& peer, const wire::BlockRef& block) {
+void Torrent::release(Peer& peer, const wire::BlockRef& block, TimePoint now) {
   PartialPiece* p = partial(block.piece);
   if (p == nullptr) return;
   const std::uint32_t index = block.begin / kBlockSize;
   const bool free = p->unask(index, peer.id);
-  if (give_up_halves(*p, index, peer.id) || free) rewind_windows();
+  if (give_up_halves(*p, index, peer.id, now) || free) rewind_windows();
   if (p->sole != peer.id) return;
   p->sole = PeerId{};
   if (!p->on_probation || picker_.state(block.piece) != PieceState::in_flight) return;
@@ -268,23 +285,27 @@ void Torrent::release(Peer& peer, const wire::BlockRef& block) {
     if (p->slots[b].state == BlockSlot::State::received) p->discard(b);
 }
 
-void Torrent::release_all(Peer& peer) {
-  for (const Outstanding& o : std::exchange(peer.outstanding, {})) release(peer, o.block);
+void Torrent::release_all(Peer& peer, TimePoint now) {
+  for (const Outstanding& o : std::exchange(peer.outstanding, {})) {
+    not_coming(o.block, now);
+    release(peer, o.block, now);
+  }
   // A piece that it alone began is anyone's again.
   if (peer.closing)
     for (auto& [piece, p] : partials_)
-      if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize});
+      if (p.sole == peer.id) release(peer, wire::BlockRef{piece, 0, kBlockSize}, now);
 }
 
-void Torrent::release_piece(Peer& peer, PieceIndex piece) {
+void Torrent::release_piece(Peer& peer, PieceIndex piece, TimePoint now) {
   std::erase_if(peer.outstanding, [&](const Outstanding& o) {
     if (o.block.piece != piece) return false;
-    release(peer, o.block);
+    not_coming(o.block, now);
+    release(peer, o.block, now);
     return true;
   });
   // Begun by it alone, it is anyone's, even if nothing of it was on its way.
   if (PartialPiece* p = partial(piece); p != nullptr && p->sole == peer.id)
-    release(peer, wire::BlockRef{piece, 0, kBlockSize});
+    release(peer, wire::BlockRef{piece, 0, kBlockSize}, now);
 }
 
 void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) {
@@ -296,7 +317,8 @@ void Torrent::on_reject(Peer& peer, const wire::BlockRef& block, TimePoint now) 
     return;
   }
   peer.outstanding.erase(it);
-  release(peer, block);
+  not_coming(block, now);
+  release(peer, block, now);
   // Unchoked and still refused: it does not have the piece, whatever it said.
   peer.allowed_fast.erase(block.piece);
   if (!patient(peer, now))

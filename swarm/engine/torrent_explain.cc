@@ -55,6 +55,7 @@ PeerView Torrent::view_peer(const Peer& peer) {
 }
 
 WaitCause Torrent::why_not_asked(PieceIndex piece) const {
+  if (paused_) return WaitCause::paused;
   if (!verifiable(piece)) return WaitCause::layers;
   bool any = false, holder = false, open = false;
   for (const auto& [id, peer] : peers_) {
@@ -71,7 +72,8 @@ WaitCause Torrent::why_not_asked(PieceIndex piece) const {
   const auto p = partials_.find(piece);
   const bool reserved =
       p != partials_.end() && p->second.on_probation && p->second.sole != PeerId{};
-  return reserved ? WaitCause::probation : WaitCause::busy;
+  if (reserved) return WaitCause::probation;
+  return held_back_ ? WaitCause::limited : WaitCause::busy;
 }
 
 Torrent::Blocker Torrent::blocker(const Layout::Span& span, TimePoint now) const {

@@ -96,7 +96,7 @@ void Torrent::forget_halves(PartialPiece& p, std::uint32_t index) {
 
 /// One of two peers will not bring its half: the block is to be asked as a whole. True if that
 /// makes it free.
-bool Torrent::give_up_halves(PartialPiece& p, std::uint32_t index, PeerId by) {
+bool Torrent::give_up_halves(PartialPiece& p, std::uint32_t index, PeerId by, TimePoint now) {
   const auto it = p.halved.find(index);
   if (it == p.halved.end() || it->second.spoiled || it->second.data == nullptr) return false;
   const auto& halves = it->second.halves;
@@ -107,7 +107,7 @@ bool Torrent::give_up_halves(PartialPiece& p, std::uint32_t index, PeerId by) {
   for (const auto& half : halves) {
     if (half.peer == by || half.here || !p.asked_of(index, half.peer)) continue;
     free = p.unask(index, half.peer);
-    if (Peer* other = find(half.peer)) cancel_request(*other, p.piece, index);
+    if (Peer* other = find(half.peer)) cancel_request(*other, p.piece, index, now);
   }
   forget_halves(p, index);
   return free;

@@ -36,10 +36,12 @@ wire::HashRef Torrent::layer_run(FileIndex file, PieceIndex piece) const {
           merkle::proof_layers_to_root(level, top)};
 }
 
-/// On demand, layers are fetched of the files that are read.
+/// On demand, layers are fetched of the files that are read, and of what the user asked for.
 bool Torrent::wanted_now(FileIndex file) const {
   if (!config_.on_demand) return true;
   const auto range = layout_.pieces_of(file);
+  for (PieceIndex piece = range.first; piece < range.end; ++piece)
+    if (pinned_missing_.contains(piece) || prefetch_.contains(piece)) return true;
   const auto read = reads_by_piece_.lower_bound(range.first);
   if (read != reads_by_piece_.end() && read->first < range.end) return true;
   return std::any_of(windows_.begin(), windows_.end(), [&](const auto& entry) {

@@ -35,9 +35,10 @@ std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
   const bool dialled = !theirs;
   half_open_.erase(endpoint);
   Peer* const leaves = full() ? gives_way_to(endpoint, now) : nullptr;
-  if (contradicted_ || book_.banned(endpoint.address) ||
+  if (contradicted_ || paused_ || book_.banned(endpoint.address) ||
       (theirs && theirs->peer_id == config_.client_id) || (full() && leaves == nullptr)) {
-    if (dialled) book_.on_closed(endpoint, now, CloseReason::useless);
+    if (dialled)
+      book_.on_closed(endpoint, now, paused_ ? CloseReason::paused : CloseReason::useless);
     return std::nullopt;
   }
   const PeerId id(next_peer_++);
@@ -195,7 +196,7 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
                    if (std::exchange(peer.peer_choking, true)) return;
                    if (!patient(peer, now))
                      return drop(peer, "keeps choking us", CloseReason::misbehaved, now);
-                   release_all(peer);
+                   release_all(peer, now);
                    refill_ = true;
                  },
                  [&](const wire::Unchoke&) {
@@ -337,7 +338,7 @@ void Torrent::on_dont_have(Peer& peer, ByteView payload, TimePoint now) {
   peer.upload_only = false;  // it may want the piece again
   peer.allowed_fast.erase(*piece);
   std::erase(peer.suggested, *piece);
-  release_piece(peer, *piece);
+  release_piece(peer, *piece, now);
   update_interest(peer);
   refill_ = true;
 }
@@ -376,7 +377,7 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
     picker_.remove_peer(peer.bits);
   }
   peer.peer_choking = true;
-  release_all(peer);
+  release_all(peer, now);
   for (auto& [piece, requests] : leaf_requests_)
     std::erase_if(requests, [&](const auto& r) { return r.first == peer.id; });
   // Who hung up on all that came with our handshake is greeted with the handshake alone next time:

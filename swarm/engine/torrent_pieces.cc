@@ -49,6 +49,8 @@ void Torrent::piece_done(PieceIndex piece, TimePoint now) {
   convict(piece, node.mapped(), now);
   keep_leaves(piece);
   picker_.set_state(piece, PieceState::have);
+  pinned_missing_.remove(piece);
+  prefetch_.remove(piece);
   host_.keep_piece(piece, blocks_of(node.mapped()));
   answer_reads(piece);
   const bool all = complete();
@@ -134,6 +136,7 @@ void Torrent::lose(PieceIndex piece, TimePoint now) {
   if (picker_.state(piece) != PieceState::have) return;
   const bool was_complete = complete();
   picker_.set_state(piece, PieceState::absent);
+  if (pinned_.test(piece)) pinned_missing_.add(piece);
   leaf_cache_.erase(piece);
   book_.set_complete(false, now);
   host_.forget_piece(piece);

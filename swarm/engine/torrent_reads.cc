@@ -16,7 +16,7 @@ void Torrent::add_read(ReadId id, ReadOwner owner, std::vector<Layout::Span> spa
   turns_.add(id, owner.reader);
   wake_at(now + config_.read_timeout);
   want_hashes_ = true;
-  if (peers_.empty()) host_.need_peers();
+  if (peers_.empty() && !paused_) host_.need_peers();
   refill_ = true;
   flush(now);
 }
@@ -24,15 +24,16 @@ void Torrent::add_read(ReadId id, ReadOwner owner, std::vector<Layout::Span> spa
 void Torrent::cancel_read(ReadId id, TimePoint now) {
   const auto it = reads_.find(id);
   if (it == reads_.end()) return;
-  drop_read(it);
+  drop_read(it, now);
   flush(now);
 }
 
 /// Ends a read without bytes.
-void Torrent::drop_read(std::map<ReadId, ParkedRead>::iterator it) {
+void Torrent::drop_read(std::map<ReadId, ParkedRead>::iterator it, TimePoint now) {
   const std::vector<Layout::Span> spans = it->second.spans;
   forget_read(it);
-  for (const Layout::Span& span : spans) take_back(span.piece, PieceIndex(span.piece.value + 1));
+  for (const Layout::Span& span : spans)
+    take_back(span.piece, PieceIndex(span.piece.value + 1), now);
 }
 
 void Torrent::forget_read(std::map<ReadId, ParkedRead>::iterator it) {
@@ -59,13 +60,13 @@ void Torrent::set_window(HandleId handle, const Ahead& ahead, TimePoint now) {
     want_hashes_ = true;
     refill_ = true;
   }
-  if (!old.empty()) take_back(old.mapped().ahead.first, old.mapped().ahead.end);
+  if (!old.empty()) take_back(old.mapped().ahead.first, old.mapped().ahead.end, now);
   flush(now);
 }
 
 /// Cancels the requests for pieces of [first, end) that no reader wants, so that what is wanted
 /// does not wait behind them. What is on its way all the same is taken.
-void Torrent::take_back(PieceIndex first, PieceIndex end) {
+void Torrent::take_back(PieceIndex first, PieceIndex end, TimePoint now) {
   const auto unwanted = [&](PieceIndex piece) {
     return first <= piece && piece < end && !reads_by_piece_.contains(piece) &&
            std::none_of(windows_.begin(), windows_.end(),
@@ -79,7 +80,8 @@ void Torrent::take_back(PieceIndex first, PieceIndex end) {
       return true;
     });
     for (const wire::BlockRef& block : taken) {
-      release(*peer, block);
+      not_coming(block, now);
+      release(*peer, block, now);
       send_cancel(*peer, block);
     }
     refill_ = refill_ || !taken.empty();
@@ -92,7 +94,7 @@ void Torrent::close_handle(HandleId handle, TimePoint now) {
     const auto next = std::next(it);
     if (it->second.owner.handle == handle) {
       const ReadId id = it->first;
-      drop_read(it);
+      drop_read(it, now);
       host_.read_failed(id, fail(ErrorKind::cancelled, "the file was closed"));
     }
     it = next;

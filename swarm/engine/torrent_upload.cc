@@ -138,20 +138,49 @@ std::deque<wire::BlockRef>::iterator Torrent::next_upload(Peer& peer, TimePoint 
   return least;
 }
 
-void Torrent::send_blocks(Peer& peer, TimePoint now) {
+/// Whether the host takes another block for the peer, and there is one.
+bool Torrent::may_send(const Peer& peer, TimePoint now) const {
   const auto ahead = static_cast<std::uint32_t>(
       std::max<double>(limits::kSendAhead, std::min(peer.up.bps(now) * 0.05, 4e6)));
-  while (peer.sending < ahead && !peer.upload_queue.empty()) {
-    const auto chosen = next_upload(peer, now);
-    if (chosen == peer.upload_queue.end()) return;
-    const wire::BlockRef block = *chosen;
-    peer.overtaken = chosen == peer.upload_queue.begin() ? 0 : peer.overtaken + 1;
-    peer.upload_queue.erase(chosen);
-    peer.sending += std::max(block.length, limits::kMinSendCost);
-    ++sent_per_piece_[block.piece.value];
-    // Messages decided before this block go out before it.
-    if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
-    host_.send_block(peer.id, block);
+  return peer.sending < ahead && !peer.upload_queue.empty();
+}
+
+/// Hands the host one block for the peer; false if it is to get none now.
+bool Torrent::send_next(Peer& peer, TimePoint now) {
+  if (!may_send(peer, now)) return false;
+  const auto chosen = next_upload(peer, now);
+  if (chosen == peer.upload_queue.end()) return false;
+  const wire::BlockRef block = *chosen;
+  peer.overtaken = chosen == peer.upload_queue.begin() ? 0 : peer.overtaken + 1;
+  peer.upload_queue.erase(chosen);
+  peer.sending += std::max(block.length, limits::kMinSendCost);
+  ++sent_per_piece_[block.piece.value];
+  up_gate_.take(block.length, now);
+  // Messages decided before this block go out before it.
+  if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
+  host_.send_block(peer.id, block);
+  return true;
+}
+
+void Torrent::send_blocks(Peer& peer, TimePoint now) {
+  if (!up_gate_.limited()) {
+    while (send_next(peer, now)) continue;
+    return;
+  }
+  const bool waits =
+      std::find(send_turns_.begin(), send_turns_.end(), peer.id) != send_turns_.end();
+  if (!waits && may_send(peer, now)) send_turns_.push_back(peer.id);
+  send_in_turn(now);
+}
+
+/// Under a limit a block each: whoever asks first would get all there is otherwise.
+void Torrent::send_in_turn(TimePoint now) {
+  while (!send_turns_.empty()) {
+    if (!up_gate_.open(false, now)) return wake_at(up_gate_.next(now));
+    const PeerId id = send_turns_.front();
+    send_turns_.pop_front();
+    Peer* const peer = find(id);
+    if (peer != nullptr && send_next(*peer, now) && may_send(*peer, now)) send_turns_.push_back(id);
   }
 }
 
@@ -178,6 +207,7 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
       peer->reading.erase(block.piece);
     }
   } else {
+    up_gate_.give_back(block.length, now);
     reject(*peer, block);
   }
   send_blocks(*peer, now);

@@ -78,7 +78,7 @@ std::optional<wire::BlockRef> Torrent::next_needed(Peer& peer, double capacity, 
       return block;
     }
   }
-  if (auto block = next_in_windows(peer, true, capacity, now)) {
+  if (auto block = next_in_windows(peer, Windows::pressing, capacity, now)) {
     ++pressing_run_;
     return block;
   }

@@ -21,12 +21,14 @@ enum class WaitCause : std::uint8_t {
   asked,         ///< asked of a peer
   overdue,       ///< asked of a peer that should have answered by now
   probation,     ///< it failed its hash, so it must come from one peer alone, which has other work
+  limited,       ///< the down limit holds it back
   choked,        ///< everybody who has it chokes us
   nobody_has,    ///< no connected peer has it
   no_peers,      ///< nobody is connected
   layers,        ///< the hashes of its pieces are missing (BEP 52), so it could not be verified
+  paused,        ///< the user has paused the torrent
 };
-inline constexpr std::size_t kWaitCauses = static_cast<std::size_t>(WaitCause::layers) + 1;
+inline constexpr std::size_t kWaitCauses = static_cast<std::size_t>(WaitCause::paused) + 1;
 
 /// Filled at the events that change the cause, so that it costs nothing per block otherwise.
 class WaitTrace {

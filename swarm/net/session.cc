@@ -146,6 +146,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.listen_port = port_;
   // Trackers' answers are held to the address policy before they get here.
   setup.config.peer_book.allow_local = true;
+  setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
   auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, std::move(setup), logger_);
 
@@ -183,6 +184,15 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->on_contradiction([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->stop([] {});
   });
+  driver->on_pause([weak = std::weak_ptr(trackers)](bool paused) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (paused) {
+      self->stop([] {});
+    } else {
+      self->restart();
+    }
+  });
   driver->on_need_peers([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->want_peers();
   });
@@ -200,6 +210,11 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->start();
   trackers->start();
   return driver;
+}
+
+void Session::set_limits(const engine::RateLimits& limits) {
+  limits_->set(limits, std::chrono::steady_clock::now());
+  for (const Member& member : members_) member.driver->limits_changed();
 }
 
 void Session::stop(std::function<void()> done) {

@@ -47,6 +47,9 @@ class Session {
   /// Joins a torrent's swarm. Its peer id and port are filled in here.
   std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
 
+  /// What all torrents together may do.
+  void set_limits(const engine::RateLimits& limits);
+
   /// Announces the end to trackers (at most two seconds), closes everything, then calls `done`.
   void stop(std::function<void()> done);
 
@@ -77,6 +80,8 @@ class Session {
   std::list<Listener> listeners_;
   std::list<std::shared_ptr<Incoming>> incoming_;  ///< oldest first
   std::vector<Member> members_;
+  /// Shared, since torrents may end after the session.
+  std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();
   bool stopped_ = false;
 };
 

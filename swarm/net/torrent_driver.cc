@@ -406,6 +406,50 @@ void TorrentDriver::answer_read(ReadId read, Result<> result) {
   if (!node.empty()) due_.emplace_back(std::move(node.mapped()), std::move(result));
 }
 
+// --- orders of the user
+
+template <class Order>
+void TorrentDriver::post_order(Order order) {
+  asio::post(io_, [self = shared_from_this(), order = std::move(order)] {
+    self->engine_event([&] { order(*self->torrent_, now()); });
+  });
+}
+
+void TorrentDriver::pause() {
+  post_order([this](engine::Torrent& torrent, TimePoint now) {
+    torrent.pause(now);
+    if (pause_callback_) pause_callback_(true);
+  });
+}
+
+void TorrentDriver::resume() {
+  post_order([this](engine::Torrent& torrent, TimePoint now) {
+    if (pause_callback_ && !torrent.contradicted()) pause_callback_(false);
+    torrent.resume(now);
+  });
+}
+
+void TorrentDriver::set_limits(const engine::RateLimits& limits) {
+  post_order(
+      [limits](engine::Torrent& torrent, TimePoint now) { torrent.set_limits(limits, now); });
+}
+
+void TorrentDriver::limits_changed() {
+  post_order([](engine::Torrent& torrent, TimePoint now) { torrent.limits_changed(now); });
+}
+
+void TorrentDriver::set_pinned(std::vector<Layout::PieceRange> ranges) {
+  post_order([ranges = std::move(ranges)](engine::Torrent& torrent, TimePoint now) {
+    torrent.set_pinned(ranges, now);
+  });
+}
+
+void TorrentDriver::prefetch(std::vector<Layout::PieceRange> ranges) {
+  post_order([ranges = std::move(ranges)](engine::Torrent& torrent, TimePoint now) {
+    for (const Layout::PieceRange& range : ranges) torrent.prefetch(range, now);
+  });
+}
+
 // --- the rest
 
 void TorrentDriver::run_on_pool(std::function<void()> work) { asio::post(pool_, std::move(work)); }

@@ -69,6 +69,8 @@ class TorrentDriver final : public engine::TorrentHost,
   }
   /// Called when the engine would like more addresses.
   void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
+  /// Called on the io thread when the torrent is paused (true) or goes on (false).
+  void on_pause(std::function<void(bool)> callback) { pause_callback_ = std::move(callback); }
   /// Asked on the io thread for what the torrent's trackers said last, a line each.
   void set_tracker_words(std::function<std::vector<std::string>()> words) {
     tracker_words_ = std::move(words);
@@ -85,6 +87,14 @@ class TorrentDriver final : public engine::TorrentHost,
   void cancel_read(ReadId read);
   void set_window(HandleId handle, const engine::Ahead& ahead);
   void close_handle(HandleId handle);
+  // Orders of the user: see engine::Torrent.
+  void pause();
+  void resume();
+  void set_limits(const engine::RateLimits& limits);
+  /// What all torrents may do together has changed.
+  void limits_changed();
+  void set_pinned(std::vector<Layout::PieceRange> ranges);
+  void prefetch(std::vector<Layout::PieceRange> ranges);
   /// Runs slow local work, such as reading the disk, on the session's pool.
   void run_on_pool(std::function<void()> work);
   /// `answer` runs on the io thread.
@@ -118,6 +128,9 @@ class TorrentDriver final : public engine::TorrentHost,
  private:
   template <class Event>
   void engine_event(Event&& event);
+  /// Posts `order(torrent, now)` to the loop.
+  template <class Order>
+  void post_order(Order order);
   /// Runs `work` on a pool and `then(result)` back on the io thread.
   template <class Work, class Then>
   void on_pool(boost::asio::thread_pool& pool, Work work, Then then);
@@ -159,6 +172,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;
   std::function<void()> contradiction_callback_;
+  std::function<void(bool)> pause_callback_;
   std::function<std::vector<std::string>()> tracker_words_;
   bool stopped_ = false;
   unsigned depth_ = 0;

@@ -141,6 +141,13 @@ void TorrentTrackers::stop(std::function<void()> done) {
   });
 }
 
+void TorrentTrackers::restart() {
+  finish_stop();
+  if (running_) return;
+  schedule_ = TrackerSchedule(schedule_config(config_), Rng(std::random_device{}()), Clock::now());
+  start();
+}
+
 void TorrentTrackers::finish_stop() {
   if (!stop_done_) return;
   for (const auto& [id, flight] : flights_) client_.cancel(flight.call);

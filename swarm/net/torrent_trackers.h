@@ -72,6 +72,9 @@ class TorrentTrackers {
   /// Tells the trackers goodbye. `done` is called once, from the loop, when they have answered and
   /// at the latest after kStopTime.
   void stop(std::function<void()> done);
+  /// Begins anew after stop(), and gives up what that has not told yet. Nothing if it has not been
+  /// stopped.
+  void restart();
   static constexpr Duration kStopTime = std::chrono::seconds(2);
 
   std::vector<Status> status() const;

@@ -22,12 +22,19 @@ class Tracker:
         return f"{scheme}://{self.host.ip4}:{PORT}/announce"
 
     def seeders(self, info_hash):
-        """What its scrape (BEP 48) says of one torrent; 0 when it does not know it."""
+        """How many have all of one torrent, as its scrape says; 0 when it does not know it."""
+        return self._scrape(info_hash, "complete")
+
+    def peers(self, info_hash):
+        """How many take part, likewise."""
+        return self._scrape(info_hash, "complete") + self._scrape(info_hash, "incomplete")
+
+    def _scrape(self, info_hash, key):  # BEP 48
         query = urllib.parse.quote_from_bytes(info_hash, safe="")
         try:
             with self.host.inside(), urllib.request.urlopen(
                     f"http://{self.host.ip4}:{PORT}/scrape?info_hash={query}", timeout=5) as reply:
-                found = re.search(rb"8:completei(\d+)e", reply.read())
+                found = re.search(rb"%d:%bi(\d+)e" % (len(key), key.encode()), reply.read())
         except OSError:
             return 0
         return int(found[1]) if found else 0

@@ -20,12 +20,13 @@ TEST(MountHelper, TurnsOptionsIntoFlagsAndDropsGenericOnes) {
   EXPECT_EQ(translate_mount_call(
                 {"mount.fuse.swarmfs", "/x.torrent", "/mnt/x", "-o",
                  "ro,allow_other,cache_dir=/var/c,peer=10.0.0.1:1,peer=[::1]:2,"
-                 "read_timeout=5,on_demand,no_restart,watchdog=9,noauto,user,_netdev,nofail,"
+                 "read_timeout=5,on_demand,no_restart,watchdog=9,limit_up=1M,no_reads_exempt,"
+                 "noauto,user,_netdev,nofail,"
                  "x-systemd.automount,noatime"})
                 .value(),
             (Words{"swarmfs", "mount", "--allow-other", "--cache-dir", "/var/c", "--peer",
                    "10.0.0.1:1", "--peer", "[::1]:2", "--read-timeout", "5", "--on-demand",
-                   "--no-restart", "--watchdog", "9", "--", "/x.torrent", "/mnt/x"}));
+                   "--no-restart", "--watchdog", "9", "--limit-up", "1M", "--no-reads-exempt", "--", "/x.torrent", "/mnt/x"}));
 }
 
 TEST(MountHelper, TakesOptionsInAnyPlaceEscapedCommasAndSeveralManifests) {

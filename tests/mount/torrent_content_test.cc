@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <future>
+#include <nlohmann/json.hpp>
 #include <thread>
 
+#include "mount/control_orders.h"
 #include "mount/swarm_node.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/test_metainfo.h"
@@ -29,15 +31,17 @@ const test::TestContent& whole() {
 /// A node on a thread of its own that has these pieces on disk and fetches what is read.
 class Running {
  public:
-  Running(std::vector<std::uint32_t> pieces, std::vector<std::string> peers) {
+  Running(std::vector<std::uint32_t> pieces, std::vector<std::string> peers,
+          const std::filesystem::path& cache = {}) {
     NetworkOptions network{{"127.0.0.1:0"}, std::move(peers)};
     node_ = SwarmNode::create(network, std::make_shared<spdlog::logger>(
                                            "test", std::make_shared<spdlog::sinks::null_sink_mt>()))
                 .value();
     const auto roots = std::make_shared<metainfo::PieceRoots>(whole().metainfo);
-    auto store = cache::Store::open(cache::StoreOptions::for_cache(
-                                        folder_.path(), whole().metainfo->hashes, whole().layout()),
-                                    verifier(roots))
+    auto store = cache::Store::open(
+                     cache::StoreOptions::for_cache(cache.empty() ? folder_.path() : cache,
+                                                    whole().metainfo->hashes, whole().layout()),
+                     verifier(roots))
                      .value();
     for (const std::uint32_t p : pieces)
       EXPECT_TRUE(store->write_piece(PieceIndex(p), whole().blocks(PieceIndex(p))));
@@ -50,6 +54,14 @@ class Running {
   ~Running() {
     boost::asio::post(node_->io(), [this] { node_->stop(); });
     thread_.join();
+  }
+  SwarmNode& node() { return *node_; }
+  /// Whether it comes true soon.
+  template <class Holds>
+  static bool soon(Holds holds) {
+    const TimePoint end = std::chrono::steady_clock::now() + 30s;
+    while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(5ms);
+    return holds();
   }
   std::string address() const { return "127.0.0.1:" + std::to_string(node_->port()); }
 
@@ -128,6 +140,126 @@ TEST(TorrentContent, TellsHowMuchOfAReadIsHereAsItComes) {
   for (const auto& slice : *here) size += slice.bytes.size();
   EXPECT_EQ(size, growth.parts.back());
   EXPECT_FALSE(reader.content->peek(FileIndex(0), kPiece + 100, growth.parts.back() + 1));
+}
+
+TEST(TorrentContent, PinnedFilesComeOnDemandAndAreStillPinnedInTheNextRun) {
+  const test::TempFolder cache;
+  Running seed({0, 1, 2, 3, 4, 5, 6, 7}, {});
+  {
+    Running alone({}, {}, cache.path());
+    EXPECT_FALSE(alone.content->is_pinned(FileIndex(0)));
+    alone.content->pin(FileIndex(0));
+    EXPECT_TRUE(alone.content->is_pinned(FileIndex(0)));
+  }
+  {
+    Running next({}, {seed.address()}, cache.path());
+    EXPECT_EQ(next.content->pinned(), std::vector{FileIndex(0)});
+    const std::uint64_t all = whole().layout().content_size();
+    EXPECT_TRUE(Running::soon([&] { return next.content->bytes_here(FileIndex(0)) == all; }));
+    next.content->unpin(FileIndex(0));
+  }
+  Running last({}, {}, cache.path());
+  EXPECT_TRUE(last.content->pinned().empty());
+}
+
+TEST(TorrentContent, APrefetchBringsItsRangeAndNothingElse) {
+  Running seed({0, 1, 2, 3, 4, 5, 6, 7}, {});
+  Running reader({}, {seed.address()});
+  reader.content->prefetch(FileIndex(0), 2 * kPiece + 5, 4 * kPiece);
+  const auto share = [&] {
+    return reader.content->share_here(FileIndex(0), 2 * kPiece + 5, 4 * kPiece);
+  };
+  EXPECT_EQ(share().all, 2U * kPiece - 5);
+  EXPECT_TRUE(Running::soon([&] { return share().here == share().all; }));
+  EXPECT_EQ(reader.content->piece_map(FileIndex(0)), "..##....");
+  reader.content->prefetch(FileIndex(0), 7 * kPiece, std::uint64_t{1} << 60);
+  EXPECT_TRUE(Running::soon([&] { return reader.content->piece_map(FileIndex(0)) == "..##...#"; }));
+  reader.content->prefetch(FileIndex(0), 9 * kPiece, 10 * kPiece);
+  EXPECT_EQ(reader.content->share_here(FileIndex(0), 9 * kPiece, 10 * kPiece).all, 0U);
+}
+
+TEST(TorrentContent, WhilePausedOnlyWhatIsHereCanBeRead) {
+  Running seed({0, 1, 2, 3, 4, 5, 6, 7}, {});
+  Running reader({1}, {seed.address()});
+  reader.content->pause();
+  EXPECT_TRUE(reader.content->paused());
+  EXPECT_TRUE(reader.read(1).second);
+  const auto [story, ok] = reader.read(2);
+  EXPECT_FALSE(ok);
+  EXPECT_EQ(story.cause.rfind("the torrent was paused (", 0), 0U) << story.cause;
+  reader.content->resume();
+  EXPECT_TRUE(reader.read(2).second);
+}
+
+/// The handlers of orders, and a torrent of one file at "whole".
+struct OrdersTest : testing::Test {
+  OrdersTest() {
+    fs::TorrentSpec spec;
+    spec.name = "whole";
+    spec.source = running.content;
+    for (const char* folder : {"a", "b"}) {
+      fs::FileSpec file;
+      file.path = {folder, "file"};
+      file.length = whole().layout().content_size();
+      spec.files.push_back(file);
+    }
+    EXPECT_TRUE(tree.add_torrent(std::move(spec)));
+  }
+  nlohmann::json ask(const std::string& command, nlohmann::json request) {
+    return handlers.at(command)(request);
+  }
+
+  Running running{{1}, {}};
+  fs::Tree tree{0};
+  std::map<std::string, ControlHandler, std::less<>> handlers =
+      order_handlers({"/mnt", [this](const std::string& path) { return targets_below(tree, path); },
+                      [this] { return running.node().limits(); },
+                      [this](const Limits& limits) { running.node().set_limits(limits); }});
+};
+
+TEST_F(OrdersTest, AreAboutTheTorrentsAndFilesBelowAPath) {
+  EXPECT_EQ(ask("pin", {{"path", "whole/b"}})["torrents"][0]["files"], 1);
+  EXPECT_EQ(tree.attribute(*tree.lookup(fs::kRootIno, "whole"), "user.swarmfs.pinned"), "1");
+  EXPECT_EQ(ask("unpin", nlohmann::json::object())["torrents"][0]["files"], 2);
+  EXPECT_TRUE(running.content->pinned().empty());
+  const auto paused = ask("pause", {{"path", "whole"}});
+  EXPECT_EQ(paused["mountpoint"], "/mnt");
+  EXPECT_EQ(paused["torrents"], (nlohmann::json{{{"name", "whole"}, {"paused", true}}}));
+  EXPECT_TRUE(running.content->paused());
+  const auto fetched = ask("prefetch", {{"path", "whole/a"}, {"range", "0-128K"}});
+  EXPECT_EQ(fetched["all"], 128 << 10);
+  EXPECT_EQ(fetched["here"], kPiece);
+  EXPECT_EQ(fetched["torrents"][0]["paused"], true);
+  ask("resume", nlohmann::json::object());
+  EXPECT_FALSE(running.content->paused());
+}
+
+TEST_F(OrdersTest, OfLimitsAreForATorrentOrForAllTogether) {
+  ask("limit", {{"down", 1000}});
+  EXPECT_EQ(running.node().limits(), (Limits{1000, 0, true}));
+  ask("limit", {{"up", 7}, {"reads_exempt", false}});
+  EXPECT_EQ(running.node().limits(), (Limits{1000, 7, false}));
+  const auto reply = ask("limit", {{"path", "whole"}, {"down", 5}});
+  EXPECT_EQ(running.content->limits(), (Limits{5, 0, true}));
+  EXPECT_EQ(reply["limits"]["down"], 1000);
+  EXPECT_EQ(reply["torrents"][0]["limits"]["down"], 5);
+}
+
+TEST_F(OrdersTest, ThatMakeNoSenseAreRefusedAndChangeNothing) {
+  for (const char* path : {"nothing", "whole/c", "whole/a/file/x", "whole//a", "/"})
+    EXPECT_EQ(ask("pause", {{"path", path}})["kind"], "not found") << path;
+  EXPECT_FALSE(running.content->paused());
+  for (const nlohmann::json& rate : {nlohmann::json(-1), nlohmann::json("1M"), nlohmann::json(0.5)})
+    EXPECT_EQ(ask("limit", {{"down", rate}})["kind"], "bad input");
+  EXPECT_EQ(running.node().limits(), Limits{});
+  EXPECT_EQ(ask("prefetch", {{"range", "5"}})["kind"], "bad input");
+  // What is of the wrong type throws, which the control socket turns into a refusal.
+  ControlHandlers all;
+  all.commands = handlers;
+  bool unmount = false;
+  const auto reply = nlohmann::json::parse(
+      control_reply(R"({"version":1,"command":"pin","path":7})", all, unmount));
+  EXPECT_EQ(reply["ok"], false);
 }
 
 }  // namespace

@@ -194,6 +194,31 @@ TEST(Session, AParkedReadIsAnsweredWhenItsBytesAreHere) {
   EXPECT_TRUE(future.get());
 }
 
+TEST(Session, APausedTorrentGoesOnWithThePeersItHad) {
+  const auto content = test::make_content(Format::v1, 64 << 10, {20'000'000});
+  Node seed(content, true);
+  Node leech(content, false, {seed.endpoint()});
+  leech.driver().set_limits({5'000'000, 0});
+  const auto until = [&](auto holds) {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (!holds(leech.stats()) && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(5ms);
+    return holds(leech.stats());
+  };
+  ASSERT_TRUE(until([](const auto& s) { return s.downloaded > 0; }));
+  leech.driver().pause();
+  const auto paused = leech.stats();
+  EXPECT_TRUE(paused.paused);
+  EXPECT_EQ(paused.peers, 0U);
+  ASSERT_LT(paused.pieces_have, paused.pieces);
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(leech.stats().downloaded, paused.downloaded);
+  leech.driver().set_limits({});
+  leech.driver().resume();
+  EXPECT_TRUE(leech.complete());
+  expect_same(leech, content);
+}
+
 TEST(Session, EndsAtAnyMoment) {
   std::mt19937 rng(8);
   const auto content = test::make_content(Format::hybrid, 64 << 10, {3'000'000});

@@ -132,6 +132,25 @@ TEST_F(TorrentTrackersTest, DestructionInFlightIsSilent) {
   run_until([] { return false; }, 200ms);
 }
 
+TEST_F(TorrentTrackersTest, BeginsAnewAfterAStop) {
+  const auto a = torrent({{http}}, 1001);
+  a->start();
+  ASSERT_TRUE(run_until([&] { return server->book().peers() == 1; }));
+  a->restart();  // nothing: it has not been stopped
+  stop(*a);
+  EXPECT_EQ(server->book().peers(), 0U);
+  a->restart();
+  ASSERT_TRUE(run_until([&] { return server->book().peers() == 1; }));
+  // And while the goodbye is still on its way.
+  bool told = false;
+  a->stop([&] { told = true; });
+  a->restart();
+  EXPECT_TRUE(told);
+  ASSERT_TRUE(run_until([&] { return server->book().peers() == 1 && a->status()[0].working; }));
+  stop(*a);
+  EXPECT_EQ(server->book().peers(), 0U);
+}
+
 TEST_F(TorrentTrackersTest, StatusShowsNoPasskey) {
   const auto a = torrent({{"http://127.0.0.1:9/PASSKEY/announce?PASSKEY"}}, 1001);
   a->start();

@@ -259,6 +259,27 @@ void EngineNode::load_leaves(PieceIndex piece) {
   });
 }
 
+void EngineNode::pause() {
+  enter([&] { torrent_->pause(world_.now()); });
+}
+
+void EngineNode::resume() {
+  enter([&] { torrent_->resume(world_.now()); });
+}
+
+void EngineNode::limit(const engine::RateLimits& limits) {
+  enter([&] { torrent_->set_limits(limits, world_.now()); });
+}
+
+void EngineNode::pin(std::uint32_t first, std::uint32_t end) {
+  const Layout::PieceRange range{PieceIndex(first), PieceIndex(end)};
+  enter([&] { torrent_->set_pinned({&range, 1}, world_.now()); });
+}
+
+void EngineNode::prefetch(std::uint32_t first, std::uint32_t end) {
+  enter([&] { torrent_->prefetch({PieceIndex(first), PieceIndex(end)}, world_.now()); });
+}
+
 void EngineNode::set_room(bool room) {
   enter([&] { torrent_->set_room_for_backfill(room, world_.now()); });
 }

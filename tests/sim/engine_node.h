@@ -70,6 +70,11 @@ class EngineNode final : public Party, private engine::TorrentHost {
   /// Calls `hear` when the engine gives up what it has of a piece.
   void when_forgotten(std::function<void(PieceIndex)> hear) { forgotten_ = std::move(hear); }
 
+  void pause();
+  void resume();
+  void limit(const engine::RateLimits& limits);
+  void pin(std::uint32_t first, std::uint32_t end);
+  void prefetch(std::uint32_t first, std::uint32_t end);
   void set_room(bool room);
   /// From now on the disk refuses pieces.
   void set_disk_full(bool full) { disk_full_ = full; }

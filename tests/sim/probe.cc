@@ -114,6 +114,7 @@ std::string TorrentProbe::over_budget(const Torrent& t) {
 }
 
 std::string TorrentProbe::idle_though_urgent(const Torrent& t) {
+  if (t.held_back_) return {};
   for (const auto& [id, read] : t.reads_) {
     for (const Layout::Span& span : read.spans) {
       // What cannot be verified on its own is waited for to the end of its piece.
