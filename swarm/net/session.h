@@ -47,6 +47,12 @@ class Session {
   /// Joins a torrent's swarm. Its peer id and port are filled in here.
   std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
 
+  /// Leaves a torrent's swarm: its reads end with `why` and its connections close at once. `done`
+  /// comes on the io_context's thread when its trackers have been told, two seconds later at most;
+  /// never if stop() comes before that.
+  void remove(const std::shared_ptr<TorrentDriver>& driver, const Error& why,
+              std::function<void()> done);
+
   /// Announces the end to trackers (at most two seconds), closes everything, then calls `done`.
   void stop(std::function<void()> done);
 
@@ -77,6 +83,7 @@ class Session {
   std::list<Listener> listeners_;
   std::list<std::shared_ptr<Incoming>> incoming_;  ///< oldest first
   std::vector<Member> members_;
+  std::list<std::shared_ptr<TorrentTrackers>> leaving_;  ///< say goodbye; nobody else has them
   bool stopped_ = false;
 };
 
