@@ -167,7 +167,8 @@ std::vector<std::string> Tree::attribute_names(Ino ino) const {
   if (kind == NodeKind::symlink) return names;
   for (const auto& [name, value] : place->part->facts())
     names.push_back(std::string(kPrefix) + name);
-  names.push_back(std::string(kPrefix) + "progress");
+  for (const char* name : {"progress", "state", "peers"})
+    names.push_back(std::string(kPrefix) + name);
   if (kind == NodeKind::file) names.push_back(std::string(kPrefix) + "pieces");
   return names;
 }
@@ -180,6 +181,8 @@ std::optional<std::string> Tree::attribute(Ino ino, std::string_view name) const
   const Node& node = part.node(place->index);
   if (node.kind == NodeKind::symlink) return std::nullopt;
   if (name == "progress") return progress_text(part.progress(place->index));
+  if (name == "state") return part.source() ? part.source()->state_text() : std::string();
+  if (name == "peers") return std::to_string(part.source() ? part.source()->peers() : 0);
   if (name == "pieces" && node.kind == NodeKind::file)
     return part.source() ? part.source()->piece_map(node.file) : std::string();
   for (const auto& [fact, value] : part.facts())

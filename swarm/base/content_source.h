@@ -80,6 +80,10 @@ class ContentSource {
   virtual std::uint64_t bytes_here(FileIndex file) const = 0;
   /// One character a piece of the file, in order: '#' here, '.' not.
   virtual std::string piece_map(FileIndex file) const = 0;
+  /// "open" if reads can be had, else "opening", or "broken: " and why; for people.
+  virtual std::string state_text() const { return "open"; }
+  /// Connections to peers.
+  virtual std::uint32_t peers() const { return 0; }
 };
 
 }  // namespace swarmfs

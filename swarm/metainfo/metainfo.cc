@@ -7,7 +7,7 @@
 
 namespace swarmfs::metainfo {
 
-Result<Metainfo> load(const std::filesystem::path& path) {
+Result<Bytes> read_torrent(const std::filesystem::path& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     return fail(ErrorKind::bad_input, path.string() + ": is a folder, not a torrent file");
@@ -24,7 +24,13 @@ Result<Metainfo> load(const std::filesystem::path& path) {
     bytes.resize(bytes.size() - kChunk + got);
   } while (got > 0 && bytes.size() <= kMaxTorrentSize);
   if (std::ferror(file.get()) != 0) return Error::from_errno(EIO, path.string());
-  Result<Metainfo> metainfo = parse(bytes);
+  return bytes;
+}
+
+Result<Metainfo> load(const std::filesystem::path& path) {
+  const auto bytes = read_torrent(path);
+  if (!bytes) return bytes.error();
+  Result<Metainfo> metainfo = parse(*bytes);
   if (!metainfo) {
     return fail(metainfo.error().kind, path.string() + ": " + metainfo.error().message);
   }

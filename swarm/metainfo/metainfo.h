@@ -61,6 +61,9 @@ Result<Metainfo> parse(ByteView torrent);
 /// Parses a bare info dictionary, as a peer sends it (BEP 9): no trackers, and for v2 no piece
 /// layers, so piece_roots is filled only for files of one piece.
 Result<Metainfo> parse_info(ByteView info);
+/// The bytes of a .torrent file, at most a little more than kMaxTorrentSize of them; errors name
+/// the path.
+Result<Bytes> read_torrent(const std::filesystem::path& path);
 /// Reads and parses a .torrent file; errors name the path.
 Result<Metainfo> load(const std::filesystem::path& path);
 
