@@ -1,5 +1,6 @@
 #include "mount/swarm_node.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "swarm/metainfo/verify_piece.h"
@@ -42,19 +43,41 @@ SwarmNode::~SwarmNode() {
 
 std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRoots> roots,
                                                std::unique_ptr<cache::Store> store,
-                                               engine::TorrentConfig config) {
-  auto content = std::make_shared<TorrentContent>(roots, std::move(store), kBlockMemory);
+                                               engine::TorrentConfig config, Dispose dispose) {
+  auto made = std::make_unique<TorrentContent>(roots, std::move(store), kBlockMemory);
+  std::shared_ptr<TorrentContent> content;
+  if (dispose) {
+    content.reset(made.release(), [dispose = std::move(dispose)](TorrentContent* unused) {
+      dispose(std::unique_ptr<TorrentContent>(unused));
+    });
+  } else {
+    content = std::move(made);
+  }
   net::TorrentSetup setup;
   setup.roots = std::move(roots);
   setup.store = &content->store();
   setup.keep = content.get();
+  setup.owner = content;
   setup.config = std::move(config);
   setup.config.client_name = "swarmfs " SWARMFS_VERSION;
   setup.peers = peers_;
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
+  share_memory();
   content->attach(session_->add(std::move(setup)));
   return content;
+}
+
+void SwarmNode::remove(const std::shared_ptr<TorrentContent>& content, const Error& why) {
+  std::erase(contents_, content);
+  share_memory();
+  if (!stopping_) session_->remove(content->shared_driver(), why, [] {});
+}
+
+void SwarmNode::share_memory() {
+  if (contents_.empty()) return;
+  const std::uint64_t share = std::min(kBlockMemory, kAllBlockMemory / contents_.size());
+  for (const auto& content : contents_) content->set_memory(share);
 }
 
 void SwarmNode::stop() {

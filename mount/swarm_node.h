@@ -22,10 +22,17 @@ class SwarmNode {
                                                    std::shared_ptr<spdlog::logger> logger);
   ~SwarmNode();
 
-  /// Joins the swarm of a torrent kept in `store`, which verifies with the same roots.
+  /// Gets a content that nobody uses any more, on whatever thread that was noticed. Destroying it
+  /// waits for the disk, which is for a thread that may.
+  using Dispose = std::function<void(std::unique_ptr<TorrentContent>)>;
+  /// Joins the swarm of a torrent kept in `store`, which verifies with the same roots. On the
+  /// loop's thread, or before run(). Without `dispose` the last user destroys it.
   std::shared_ptr<TorrentContent> add(std::shared_ptr<metainfo::PieceRoots> roots,
                                       std::unique_ptr<cache::Store> store,
-                                      engine::TorrentConfig config);
+                                      engine::TorrentConfig config, Dispose dispose = {});
+  /// Leaves the swarm: reads that wait end with `why` at once, trackers are told. On the loop's
+  /// thread. Content and store end when nobody else uses them.
+  void remove(const std::shared_ptr<TorrentContent>& content, const Error& why);
 
   boost::asio::io_context& io() { return io_; }
   std::uint16_t port() const { return session_->port(); }
@@ -34,8 +41,11 @@ class SwarmNode {
   void stop();
   /// Serves until stop().
   void run();
+  /// stop() was called. On the loop's thread.
+  bool stopping() const { return stopping_; }
 
  private:
+  void share_memory();
   SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
@@ -48,8 +58,10 @@ class SwarmNode {
   bool stopping_ = false;
 };
 
-/// Memory for verified blocks beyond those the disk has yet to take.
+/// Memory for verified blocks beyond those the disk has yet to take: for one torrent at most, and
+/// for all together.
 inline constexpr std::uint64_t kBlockMemory = 16 << 20;
+inline constexpr std::uint64_t kAllBlockMemory = 64 << 20;
 
 /// Verifies pieces of a manifest.
 VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots);

@@ -31,8 +31,11 @@ class TorrentContent final : public ContentSource,
   /// When nobody reads any more: the driver must not outlive its loop.
   void detach() { driver_.reset(); }
   net::TorrentDriver& driver() { return *driver_; }
+  const std::shared_ptr<net::TorrentDriver>& shared_driver() const { return driver_; }
   cache::Store& store() { return *store_; }
   const metainfo::Metainfo& metainfo() const { return *roots_->metainfo(); }
+  /// Memory for blocks kept beyond those the disk has yet to take, from now on.
+  void set_memory(std::uint64_t bytes) { memory_.set_capacity(bytes); }
   /// Keeps the piece layers learnt since the last call beside the pieces, for the next run: see
   /// load_layers(). May wait for the disk; one call at a time.
   void keep_layers();
