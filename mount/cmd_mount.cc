@@ -34,15 +34,21 @@ Result<stdfs::path> default_cache_folder() {
               "neither XDG_CACHE_HOME nor HOME says where the cache is; name it with --cache-dir");
 }
 
-/// Everything relative is resolved, and every manifest read, while errors can still be shown.
-Result<> prepare(CommandLine& line) {
+/// The last path is the mount point; of the others, folders are watched and files are manifests.
+void sort_paths(CommandLine& line) {
   line.mount.mountpoint = line.paths.back();
   line.paths.pop_back();
   for (const std::string& path : line.paths) {
-    auto loaded = metainfo::load(path);
-    if (!loaded) return loaded.error();
-    line.mount.torrents.push_back(std::make_shared<const metainfo::Metainfo>(std::move(*loaded)));
+    std::error_code ignored;
+    const std::string absolute = stdfs::absolute(path).lexically_normal().string();
+    const bool folder = stdfs::is_directory(path, ignored);
+    (folder ? line.mount.manifests.folders : line.mount.manifests.files).push_back(absolute);
   }
+}
+
+/// Everything relative is resolved while the working folder is the user's.
+Result<> prepare(CommandLine& line) {
+  sort_paths(line);
   auto mountpoint = prepare_mountpoint(line.mount.mountpoint);
   if (!mountpoint) return mountpoint.error();
   line.mount.mountpoint = *mountpoint;
@@ -81,10 +87,12 @@ void add_mount(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "mount", "Show torrents' files in a folder at once; reads fetch what is not here yet");
   command
-      ->add_option("paths", line->paths, "One or more .torrent files, then the folder to mount on")
-      ->type_name("MANIFEST... MOUNTPOINT")
+      ->add_option("paths", line->paths,
+                   ".torrent files, and folders of them that are watched, if any; then the folder "
+                   "to mount on")
+      ->type_name("[MANIFEST|FOLDER]... MOUNTPOINT")
       ->required()
-      ->expected(2, -1);
+      ->expected(1, -1);
   command->add_flag("-f,--foreground", line->foreground, "Stay, instead of becoming a daemon");
   command
       ->add_option("--cache-dir", line->cache_folder,

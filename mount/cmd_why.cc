@@ -1,7 +1,4 @@
 // swarmfs why: what a read waits for, now.
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -11,7 +8,7 @@
 
 #include "mount/commands.h"
 #include "mount/control.h"
-#include "mount/mountpoint.h"
+#include "mount/which_mount.h"
 #include "mount/why_text.h"
 
 namespace swarmfs::mount {
@@ -47,20 +44,9 @@ Answer ask(const std::string& socket, const std::string& path) {
 }
 
 Answer about_path(const std::string& given) {
-  struct stat st {};
-  // A dead mount is told apart from a path that is not there: the socket says.
-  if (::lstat(given.c_str(), &st) != 0 && errno != ENOTCONN)
-    return Error::from_errno(errno, "cannot look at " + given);
-  const auto path = canonical_mountpoint(given);
-  if (!path) return path.error();
-  const std::string point = mount_holding(*path);
-  const auto entry = mount_on(point);
-  if (!entry || entry->type != kMountType)
-    return fail(ErrorKind::not_found, given + " is not on a swarmfs mount");
-  const auto folder = control_folder();
-  if (!folder) return folder.error();
-  const std::string below = path->size() > point.size() ? path->substr(point.size() + 1) : "";
-  auto why = ask(control_path(*folder, point), below);
+  const auto mount = mount_of(given);
+  if (!mount) return mount.error();
+  auto why = ask(mount->socket, mount->below);
   if (!why && why.error().kind == ErrorKind::not_found)
     return fail(ErrorKind::not_found, given + " is not on a swarmfs mount of yours");
   return why;

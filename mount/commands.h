@@ -35,6 +35,9 @@ void add_get(CLI::App& app, Context& context);
 void add_mount(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
 void add_why(CLI::App& app, Context& context);
+void add_add(CLI::App& app, Context& context);
+void add_remove(CLI::App& app, Context& context);
+void add_list(CLI::App& app, Context& context);
 void add_unmount(CLI::App& app, Context& context);
 
 }  // namespace swarmfs::mount

@@ -88,6 +88,11 @@ void init(void* userdata, fuse_conn_info* conn) {
   conn->want = (conn->want | (conn->capable & wanted)) & ~never;
 }
 
+/// For an inode that answers nothing: of a torrent that was removed, or not of that kind.
+int missing(const fs::Tree& tree, fuse_ino_t ino, int otherwise) {
+  return tree.attributes(ino) ? otherwise : ESTALE;
+}
+
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   guarded(req, [&] {
     const auto& tree = bridge(req).tree;
@@ -106,7 +111,7 @@ void getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   guarded(req, [&] {
     const auto attributes = bridge(req).tree.attributes(ino);
     if (!attributes) {
-      fuse_reply_err(req, ENOENT);
+      fuse_reply_err(req, ESTALE);
       return;
     }
     const auto st = to_stat(*attributes);
@@ -120,7 +125,7 @@ void readlink(fuse_req_t req, fuse_ino_t ino) {
     if (target) {
       fuse_reply_readlink(req, target->c_str());
     } else {
-      fuse_reply_err(req, EINVAL);
+      fuse_reply_err(req, missing(bridge(req).tree, ino, EINVAL));
     }
   });
 }
@@ -159,7 +164,7 @@ void list(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, bool p
     if (tree.list(ino, static_cast<std::uint64_t>(offset), add)) {
       fuse_reply_buf(req, buffer.data(), used);
     } else {
-      fuse_reply_err(req, ENOTDIR);
+      fuse_reply_err(req, missing(tree, ino, ENOTDIR));
     }
   });
 }
@@ -186,7 +191,7 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     auto& b = bridge(req);
     auto target = b.tree.open_target(ino);
     if (!target) {
-      fuse_reply_err(req, EISDIR);
+      fuse_reply_err(req, missing(b.tree, ino, EISDIR));
       return;
     }
     const auto backing =

@@ -227,6 +227,13 @@ void FuseSession::stop() {
   impl_->end_threads();
 }
 
+void FuseSession::forget(const std::string& name, const ContentSource& source) {
+  // What the kernel does not know it need not forget: errors are as good as success.
+  fuse_lowlevel_notify_inval_entry(impl_->session, fs::kRootIno, name.c_str(), name.size());
+  for (const fs::Ino ino : impl_->bridge.files.inodes_of(source))
+    fuse_lowlevel_notify_inval_inode(impl_->session, ino, 0, 0);
+}
+
 const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }
 
 FuseStats FuseSession::stats() const {

@@ -94,9 +94,9 @@ bool is_mount_helper_call(const std::vector<std::string>& argv) {
   const std::string_view program = base_name(argv[0]);
   if (program.starts_with("mount.")) return true;
   // From mount.fuse3. "swarmfs publish /film -o OUT" looks the same but for its command.
-  static const std::vector<std::string_view> commands = {"publish", "inspect", "verify", "tracker",
-                                                         "seed",    "get",     "mount",  "unmount",
-                                                         "status",  "why"};
+  static const std::vector<std::string_view> commands = {
+      "publish", "inspect", "verify", "tracker", "seed",   "get", "mount",
+      "unmount", "status",  "why",    "add",     "remove", "list"};
   return argv.size() == 5 && argv[3] == "-o" && !argv[1].starts_with("-") &&
          argv[2].starts_with("/") && !contains(commands, argv[1]);
 }

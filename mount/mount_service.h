@@ -1,4 +1,4 @@
-// A running mount: stores, swarm, tree, FUSE and control socket, put together and taken apart in
+// A running mount: torrents, swarm, tree, FUSE and control socket, put together and taken apart in
 // the right order.
 #pragma once
 
@@ -9,17 +9,18 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "fs/tree.h"
 #include "mount/control.h"
 #include "mount/fuse_session.h"
+#include "mount/manifests.h"
 #include "mount/swarm_node.h"
+#include "mount/torrents.h"
 
 namespace swarmfs::mount {
 
 struct MountOptions {
-  std::vector<std::shared_ptr<const metainfo::Metainfo>> torrents;
+  ManifestPaths manifests;
   std::string mountpoint;  ///< canonical
   std::filesystem::path cache_folder;
   NetworkOptions network;
@@ -30,28 +31,32 @@ struct MountOptions {
 
 class MountService {
  public:
-  /// Opens everything, mounts and starts to serve: the tree is visible when this returns.
+  /// Reads the manifests, mounts and starts to serve: the tree is visible when this returns, and
+  /// long before the torrents are opened.
   static Result<std::unique_ptr<MountService>> start(const MountOptions& options,
                                                      std::shared_ptr<spdlog::logger> logger);
   ~MountService();
 
-  /// Returns when it is unmounted, or by SIGINT or SIGTERM. An ExitCode.
+  /// Returns when it is unmounted, or by SIGINT or SIGTERM; SIGHUP has folders of manifests looked
+  /// through again. An ExitCode.
   int run();
 
  private:
   explicit MountService(const MountOptions& options, std::shared_ptr<spdlog::logger> logger);
-  Result<> open_torrents();
-  Result<> add_to_tree(const std::shared_ptr<TorrentContent>& content);
+  Result<> begin();
+  Result<> mount();
   Result<> open_control();
   nlohmann::json status();
-  nlohmann::json torrent_status(const std::shared_ptr<TorrentContent>& content);
+  nlohmann::json list();
   nlohmann::json why(const std::string& path);
 
   const MountOptions options_;
   std::shared_ptr<spdlog::logger> logger_;
-  std::unique_ptr<SwarmNode> node_;
-  std::vector<std::shared_ptr<TorrentContent>> contents_;
   fs::Tree tree_;
+  /// Before the node: it closes what the node has let go.
+  std::unique_ptr<Torrents> torrents_;
+  std::unique_ptr<SwarmNode> node_;
+  std::unique_ptr<Manifests> manifests_;
   std::unique_ptr<FuseSession> fuse_;
   std::unique_ptr<ControlServer> control_;
   std::jthread loop_;
