@@ -12,8 +12,6 @@ namespace swarmfs::fs {
 
 namespace {
 
-// A torrent's inodes are its number << kPartBits and up.
-constexpr unsigned kPartBits = 24;
 constexpr std::uint32_t kMaxPartSize = (1U << kPartBits) - 1;
 constexpr std::string_view kPrefix = "user.swarmfs.";
 
@@ -32,7 +30,8 @@ Tree::~Tree() = default;
 Result<std::string> Tree::add_torrent(TorrentSpec spec) {
   const std::unique_lock lock(mutex_);
   std::string name = spec.name;
-  for (int n = 2; numbers_.contains(name); ++n) name = spec.name + " (" + std::to_string(n) + ")";
+  for (int n = 2; name == kInfoFolder || numbers_.contains(name); ++n)
+    name = spec.name + " (" + std::to_string(n) + ")";
 
   const Ino first = Ino{next_number_} << kPartBits;
   auto part = Part::build(std::move(spec), name, first, mount_time_);
@@ -69,6 +68,8 @@ std::optional<Tree::Place> Tree::find(Ino ino) const {
 }
 
 std::optional<Ino> Tree::lookup(Ino folder, std::string_view name) const {
+  if (is_info(folder) || name == kInfoFolder)
+    if (const auto info = info_lookup(folder, name)) return info;
   if (folder == kRootIno) {
     const std::shared_lock lock(mutex_);
     const auto number = numbers_.find(name);
@@ -83,6 +84,7 @@ std::optional<Ino> Tree::lookup(Ino folder, std::string_view name) const {
 }
 
 std::optional<Attributes> Tree::attributes(Ino ino) const {
+  if (is_info(ino)) return info_attributes(ino);
   if (ino != kRootIno) {
     const auto place = find(ino);
     if (!place) return std::nullopt;
@@ -102,6 +104,7 @@ std::optional<Attributes> Tree::attributes(Ino ino) const {
 
 std::optional<std::string> Tree::path(Ino ino) const {
   if (ino == kRootIno) return std::string();
+  if (is_info(ino)) return info_path(ino);
   const auto place = find(ino);
   if (!place) return std::nullopt;
   std::string path = place->part->node(place->index).name;
@@ -128,6 +131,7 @@ std::optional<OpenTarget> Tree::open_target(Ino ino) const {
 
 bool Tree::list(Ino ino, std::uint64_t offset, const Visit& visit) const {
   if (ino == kRootIno) return list_root(offset, visit);
+  if (is_info(ino)) return info_list(ino, offset, visit);
   const auto place = find(ino);
   if (!place) return false;
   const Part& part = *place->part;

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "fs/info.h"
 #include "swarm/base/content_source.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
@@ -26,6 +27,10 @@ namespace swarmfs::fs {
 /// torrents in the same order.
 using Ino = std::uint64_t;
 inline constexpr Ino kRootIno = 1;
+/// A torrent's inodes are its number << kPartBits and up. Below those of the first are the root's
+/// and those of the hidden folder (fs/info.h).
+inline constexpr unsigned kPartBits = 24;
+constexpr bool is_info(Ino ino) { return ino > kRootIno && ino < (Ino{1} << kPartBits); }
 
 enum class NodeKind : std::uint8_t { folder, file, symlink };
 
@@ -112,6 +117,9 @@ class Tree {
   std::vector<std::string> attribute_names(Ino ino) const;
   std::optional<std::string> attribute(Ino ino, std::string_view name) const;
 
+  /// A file of the hidden folder; nothing for anything else.
+  std::optional<InfoFile> info_file(Ino ino) const;
+
   Totals totals() const;
 
  private:
@@ -125,6 +133,14 @@ class Tree {
   };
   std::optional<Place> find(Ino ino) const;
   bool list_root(std::uint64_t offset, const Visit& visit) const;
+
+  // tree_info.cc: the hidden folder
+  std::optional<std::uint64_t> info_torrent(Ino ino) const;
+  bool info_exists(Ino ino) const;
+  std::optional<Ino> info_lookup(Ino folder, std::string_view name) const;
+  std::optional<Attributes> info_attributes(Ino ino) const;
+  std::optional<std::string> info_path(Ino ino) const;
+  bool info_list(Ino ino, std::uint64_t offset, const Visit& visit) const;
 
   const std::int64_t mount_time_;
   mutable std::shared_mutex mutex_;  ///< guards what follows; a Part is immutable

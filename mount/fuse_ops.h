@@ -6,6 +6,7 @@
 
 #include "fs/tree.h"
 #include "mount/fuse_reads.h"
+#include "mount/info_files.h"
 #include "mount/libfuse.h"
 #include "mount/open_file.h"
 #include "mount/passthrough.h"
@@ -20,6 +21,7 @@ struct FuseBridge {
   std::atomic<std::uint64_t> next_handle{0};
   OpenFiles files;
   Passthrough passthrough;
+  InfoFiles info;
 };
 
 const fuse_lowlevel_ops& fuse_operations();

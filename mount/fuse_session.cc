@@ -85,7 +85,9 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree, FuseReads(o.expire_after, o.straddle_after), o.max_read, {}, {},
+      : options(o), bridge{tree,       FuseReads(o.expire_after, o.straddle_after),
+                           o.max_read, {},
+                           {},         {},
                            {}} {}
 
   Result<> open(const std::string& path);
@@ -200,9 +202,10 @@ FuseSession::~FuseSession() {
   impl_->destroy();
 }
 
-void FuseSession::start() {
+void FuseSession::start(InfoText info) {
   install_wake_signal();
   impl_->bridge.reads.start(impl_->session);
+  impl_->bridge.info.start(std::move(info));
   impl_->serving = impl_->options.threads;
   for (unsigned i = 0; i < impl_->options.threads; ++i)
     impl_->threads.emplace_back([this] { impl_->serve(); });
@@ -213,6 +216,7 @@ void FuseSession::wait() { impl_->wait_ended(std::nullopt); }
 void FuseSession::stop() {
   const std::lock_guard lock(impl_->stop_mutex);
   if (std::exchange(impl_->stopped, true)) return;
+  impl_->bridge.info.stop();
   if (!impl_->mountpoint.empty() && !impl_->unmounted) {
     // While threads serve: what waits for an answer gets one, and nothing new is taken.
     impl_->bridge.reads.stop();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,8 +44,10 @@ class FuseSession {
   FuseSession(const FuseSession&) = delete;
   FuseSession& operator=(const FuseSession&) = delete;
 
+  /// What the files of the hidden folder say, asked on a thread of its own whenever one is opened.
+  using InfoText = std::function<std::string(const fs::InfoFile&)>;
   /// Starts to serve. Once.
-  void start();
+  void start(InfoText info = {});
   /// Returns when it is unmounted, from outside or by stop(), and no thread serves any more.
   void wait();
   /// Ends every waiting read with an errno, unmounts and ends the threads, in bounded time.

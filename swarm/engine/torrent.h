@@ -136,6 +136,8 @@ class Torrent {
   /// stopped, and reads of what is not here fail with mismatch.
   bool contradicted() const { return contradicted_; }
   TorrentStats stats(TimePoint now) const;
+  /// Every connected peer whose handshake has come.
+  std::vector<PeerView> peers(TimePoint now) const;
   /// What these parked reads wait for, in the order given; those that are not parked are left out.
   /// At most kMaxExplainedReads of them.
   TorrentView explain(std::span<const ReadId> reads, TimePoint now) const;

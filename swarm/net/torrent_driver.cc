@@ -420,6 +420,12 @@ void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answe
   });
 }
 
+void TorrentDriver::list_peers(std::function<void(std::vector<engine::PeerView>)> answer) {
+  asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {
+    answer(self->torrent_->peers(now()));
+  });
+}
+
 void TorrentDriver::explain(std::vector<ReadId> reads, std::function<void(Explanation)> answer) {
   asio::post(io_,
              [self = shared_from_this(), reads = std::move(reads), answer = std::move(answer)] {

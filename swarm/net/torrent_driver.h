@@ -95,6 +95,8 @@ class TorrentDriver final : public engine::TorrentHost,
   std::uint32_t connection_count() const { return connection_count_; }
   /// `answer` runs on the io thread.
   void query(std::function<void(const engine::TorrentStats&)> answer);
+  /// Every connected peer. `answer` runs on the io thread.
+  void list_peers(std::function<void(std::vector<engine::PeerView>)> answer);
   struct Explanation {
     engine::TorrentView torrent;
     std::vector<std::string> trackers;  ///< a line each: what it said last

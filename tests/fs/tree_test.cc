@@ -74,7 +74,7 @@ TEST(Tree, ShowsFoldersFilesAndLinksWithTheirAttributes) {
   EXPECT_EQ(tree.path(at(tree, {"t", "a", "b", "link"})), "t/a/b/link");
   EXPECT_EQ(tree.path(at(tree, {"t"})), "t");
   EXPECT_EQ(tree.path(kRootIno), "");
-  EXPECT_EQ(tree.path(kRootIno + 1), std::nullopt);
+  EXPECT_EQ(tree.path(Ino{99} << kPartBits), std::nullopt);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b", "link"}))->size, 11U);
   EXPECT_EQ(tree.attributes(at(tree, {"t"}))->links, 3U);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b"}))->links, 2U);
@@ -251,6 +251,40 @@ TEST(Tree, ListsTheRootFromAnOffsetWhateverCameAndWentMeanwhile) {
   EXPECT_EQ(names(tree, kRootIno, after_b), (std::vector<std::string>{"c", "d", "e"}));
   EXPECT_TRUE(tree.remove_torrent("c"));
   EXPECT_EQ(names(tree, kRootIno, after_b), (std::vector<std::string>{"d", "e"}));
+}
+
+TEST(TreeInfo, IsFoundByNameAndListedNowhere) {
+  Tree tree(7);
+  ASSERT_TRUE(tree.add_torrent(torrent("t", {file({"a"}, 1)})));
+  EXPECT_EQ(names(tree, kRootIno), (std::vector<std::string>{".", "..", "t"}));
+  const Ino folder = at(tree, {".swarmfs"});
+  ASSERT_NE(folder, 0U);
+  EXPECT_EQ(tree.attributes(folder)->permissions, 0500U);
+  EXPECT_EQ(names(tree, folder),
+            (std::vector<std::string>{".", "..", "README", "status", "peers", "torrents"}));
+  EXPECT_EQ(names(tree, folder, 4), (std::vector<std::string>{"peers", "torrents"}));
+  EXPECT_EQ(names(tree, at(tree, {".swarmfs", "torrents"})),
+            (std::vector<std::string>{".", "..", "t"}));
+  EXPECT_EQ(names(tree, at(tree, {".swarmfs", "torrents", "t"})),
+            (std::vector<std::string>{".", "..", "status"}));
+  const Ino peers = at(tree, {".swarmfs", "peers"});
+  EXPECT_EQ(tree.info_file(peers)->kind, InfoKind::peers);
+  EXPECT_EQ(tree.attributes(peers)->permissions, 0400U);
+  EXPECT_EQ(tree.path(peers), ".swarmfs/peers");
+  EXPECT_FALSE(tree.list(peers, 0, [](auto...) { return true; }));
+  const Ino of_t = at(tree, {".swarmfs", "torrents", "t", "status"});
+  EXPECT_EQ(tree.info_file(of_t)->torrent, "t");
+  EXPECT_EQ(tree.path(of_t), ".swarmfs/torrents/t/status");
+  for (const Ino none : {folder, kRootIno, at(tree, {"t"}), at(tree, {"t", "a"})})
+    EXPECT_FALSE(tree.info_file(none));
+  EXPECT_FALSE(tree.open_target(peers));
+  EXPECT_FALSE(tree.attribute(peers, "user.swarmfs.progress"));
+
+  EXPECT_TRUE(tree.remove_torrent("t"));
+  EXPECT_FALSE(tree.info_file(of_t));
+  EXPECT_FALSE(tree.attributes(of_t));
+  EXPECT_EQ(at(tree, {".swarmfs", "torrents", "t"}), 0U);
+  EXPECT_EQ(tree.add_torrent(torrent(".swarmfs", {file({"a"}, 1)})).value(), ".swarmfs (2)");
 }
 
 TEST(Tree, GivesEveryEntryOfALargeTorrentAnInodeOfItsOwn) {
