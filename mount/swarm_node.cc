@@ -18,7 +18,7 @@ SwarmNode::SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
     : logger_(std::move(logger)),
       peers_(std::move(peers)),
       session_(
-          std::make_unique<net::Session>(io_, net::SessionConfig{std::move(listen)}, logger_)) {}
+          std::make_unique<net::Session>(*io_, net::SessionConfig{std::move(listen)}, logger_)) {}
 
 Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
                                                      std::shared_ptr<spdlog::logger> logger) {
@@ -39,6 +39,9 @@ SwarmNode::~SwarmNode() {
     content->keep_layers();
     content->detach();
   }
+  // What still waits on the loop may hold one, and it the loop.
+  for (const auto& removed : removed_)
+    if (const auto content = removed.lock()) content->detach();
 }
 
 std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRoots> roots,
@@ -64,12 +67,14 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
   share_memory();
-  content->attach(session_->add(std::move(setup)));
+  content->attach(session_->add(std::move(setup)), io_);
   return content;
 }
 
 void SwarmNode::remove(const std::shared_ptr<TorrentContent>& content, const Error& why) {
   std::erase(contents_, content);
+  std::erase_if(removed_, [](const auto& other) { return other.expired(); });
+  removed_.push_back(content);
   share_memory();
   if (!stopping_) session_->remove(content->shared_driver(), why, [] {});
 }
@@ -82,9 +87,9 @@ void SwarmNode::share_memory() {
 
 void SwarmNode::stop() {
   if (std::exchange(stopping_, true)) return;
-  session_->stop([this] { io_.stop(); });
+  session_->stop([this] { io_->stop(); });
 }
 
-void SwarmNode::run() { io_.run(); }
+void SwarmNode::run() { io_->run(); }
 
 }  // namespace swarmfs::mount

@@ -34,7 +34,7 @@ class SwarmNode {
   /// thread. Content and store end when nobody else uses them.
   void remove(const std::shared_ptr<TorrentContent>& content, const Error& why);
 
-  boost::asio::io_context& io() { return io_; }
+  boost::asio::io_context& io() { return *io_; }
   std::uint16_t port() const { return session_->port(); }
   /// Says goodbye to trackers and peers; run() returns soon after. From the loop's thread, or
   /// through a post to it.
@@ -49,11 +49,13 @@ class SwarmNode {
   SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
-  boost::asio::io_context io_{1};
+  /// Shared: a content that was removed may be on its way to its end when this has ended.
+  std::shared_ptr<boost::asio::io_context> io_ = std::make_shared<boost::asio::io_context>(1);
   std::shared_ptr<spdlog::logger> logger_;
   std::vector<Endpoint> peers_;
   /// Before the session, whose drivers use them until they are stopped.
   std::vector<std::shared_ptr<TorrentContent>> contents_;
+  std::vector<std::weak_ptr<TorrentContent>> removed_;
   std::unique_ptr<net::Session> session_;
   bool stopping_ = false;
 };

@@ -26,10 +26,17 @@ class TorrentContent final : public ContentSource,
   TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots, std::unique_ptr<cache::Store> store,
                  std::uint64_t memory_bytes);
 
-  /// Before the first read that is not answered from disk.
-  void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
-  /// When nobody reads any more: the driver must not outlive its loop.
-  void detach() { driver_.reset(); }
+  /// Before the first read that is not answered from disk. `loop`: what the driver must not
+  /// outlive.
+  void attach(std::shared_ptr<net::TorrentDriver> driver, std::shared_ptr<void> loop) {
+    driver_ = std::move(driver);
+    loop_ = std::move(loop);
+  }
+  /// When nobody reads any more and the driver is stopped.
+  void detach() {
+    driver_.reset();
+    loop_.reset();
+  }
   net::TorrentDriver& driver() { return *driver_; }
   const std::shared_ptr<net::TorrentDriver>& shared_driver() const { return driver_; }
   cache::Store& store() { return *store_; }
@@ -73,6 +80,7 @@ class TorrentContent final : public ContentSource,
   const Layout& layout_;
   std::unique_ptr<cache::Store> store_;
   cache::BlockCache memory_;
+  std::shared_ptr<void> loop_;  ///< before the driver, which ends first
   std::shared_ptr<net::TorrentDriver> driver_;
 };
 

@@ -14,6 +14,11 @@ bool is_ours(ReadId read) { return (read.value & kOurs) != 0; }
 
 TimePoint now() { return std::chrono::steady_clock::now(); }
 
+/// What a reader gets: whatever is wrong with the cache, to a program it is a disk that fails.
+Error for_readers(const Error& why) {
+  return why.kind == ErrorKind::gone ? why : fail(ErrorKind::io, why.message);
+}
+
 Error given_up() { return fail(ErrorKind::cancelled, "given up by the reader"); }
 
 }  // namespace
@@ -82,7 +87,7 @@ TorrentSource::Ended TorrentSource::end(const Error& why) {
     waiting.swap(waiting_);
     windows_.clear();
   }
-  for (auto& [id, read] : waiting) read.done(why, {});
+  for (auto& [id, read] : waiting) read.done(for_readers(why), {});
   return ended;
 }
 
@@ -142,7 +147,7 @@ ReadId TorrentSource::read(const ReadRequest& request, ReadDone done, ReadPart p
   }
   if (opened) return opened->read(request, std::move(done), std::move(part));
   if (id == ReadId{}) {
-    done(why, {});
+    done(for_readers(why), {});
   } else if (parked_) {
     parked_();
   }

@@ -34,9 +34,9 @@ class TorrentSource final : public ContentSource,
     State was = State::opening;
     std::shared_ptr<TorrentContent> content;  ///< that it had until now
   };
-  /// Ends for good: as `gone` if the error is of that kind, else as broken. Reads that wait for the
-  /// store get the error; those in the swarm get it from who ends the swarm. What was broken may
-  /// still go.
+  /// Ends for good: as `gone` if the error is of that kind, else as broken, and then reads fail as
+  /// of the kind io. Those that wait for the store end here, those in the swarm by who ends that.
+  /// What was broken may still go.
   Ended end(const Error& why);
   /// Ends reads that have waited for the store since before `since` with timed_out.
   void expire(TimePoint since);
