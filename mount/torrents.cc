@@ -71,12 +71,12 @@ Torrents::~Torrents() {
   stop();
   for (const EntryPtr& entry : entries_)
     entry->torrent.source->end(fail(ErrorKind::cancelled, "the mount has ended"));
-  closing_pool_.join();
+  closers_.finish();
 }
 
 void Torrents::stop() {
   stopping_.request_stop();
-  opening_.join();
+  openers_.finish();
   on_left({});
 }
 
@@ -163,7 +163,7 @@ void Torrents::add_broken(const Origin& origin, const Error& error) {
 
 /// Has a thread open it, now.
 void Torrents::open_again(const EntryPtr& entry, TimePoint until) {
-  asio::post(opening_, [this, entry, until] { open(entry, until); });
+  openers_.post([this, entry, until] { open(entry, until); });
 }
 
 void Torrents::open(const EntryPtr& entry, TimePoint until) {
@@ -215,7 +215,7 @@ void Torrents::opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoot
                       std::unique_ptr<cache::Store> store) {
   TorrentSource& source = *entry->torrent.source;
   if (node_.stopping() || source.state() != TorrentSource::State::opening) {
-    asio::post(closing_pool_, [this, entry, unused = std::move(store)]() mutable {
+    closers_.post([this, entry, unused = std::move(store)]() mutable {
       unused.reset();
       closed(entry);
     });
@@ -304,19 +304,19 @@ void Torrents::leave(const EntryPtr& entry) {
     asio::post(node_.io(),
                [this, entry, content = std::move(ended.content)] { leave_swarm(entry, content); });
   } else if (ended.was == TorrentSource::State::broken) {
-    asio::post(closing_pool_, [this, entry] { closed(entry); });
+    closers_.post([this, entry] { closed(entry); });
   }  // else who opens it finds out, and closes it
 }
 
 /// On the loop's thread. The reads end here; what the kernel has of the files can go after that.
 void Torrents::leave_swarm(const EntryPtr& entry, const std::shared_ptr<TorrentContent>& content) {
   node_.remove(content, removed(entry->torrent.name));
-  asio::post(closing_pool_, [this, entry] { tell_left(entry->torrent); });
+  closers_.post([this, entry] { tell_left(entry->torrent); });
 }
 
 /// Nobody uses the content any more.
 void Torrents::close(const EntryPtr& entry, std::unique_ptr<TorrentContent> content) {
-  asio::post(closing_pool_, [this, entry, unused = std::move(content)]() mutable {
+  closers_.post([this, entry, unused = std::move(content)]() mutable {
     unused->keep_layers();
     unused->detach();
     unused.reset();

@@ -9,7 +9,6 @@
 #include <spdlog/logger.h>
 
 #include <atomic>
-#include <boost/asio/thread_pool.hpp>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
@@ -26,6 +25,7 @@
 #include "fs/tree.h"
 #include "mount/swarm_node.h"
 #include "mount/torrent_source.h"
+#include "mount/work_pool.h"
 
 namespace swarmfs::mount {
 
@@ -141,8 +141,8 @@ class Torrents {
   std::set<std::string> closing_;  ///< cache folders of removed torrents that are not closed yet
   std::map<Origin, Error> broken_;
 
-  boost::asio::thread_pool opening_{4};
-  boost::asio::thread_pool closing_pool_{4};
+  WorkPool openers_{4};
+  WorkPool closers_{4};
 };
 
 }  // namespace swarmfs::mount
