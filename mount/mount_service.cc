@@ -81,7 +81,7 @@ Result<> MountService::mount() {
   auto mounted = FuseSession::mount(options_.mountpoint, tree_, fuse);
   if (!mounted) return mounted.error();
   fuse_ = std::move(*mounted);
-  fuse_->start();
+  fuse_->start([this](const fs::InfoFile& file) { return info_text(file); });
   torrents_->on_left([this](const std::string& name, const ContentSource& source) {
     fuse_->forget(name, source);
   });

@@ -48,6 +48,9 @@ class MountService {
   Result<> open_control();
   nlohmann::json status();
   nlohmann::json list();
+  std::string peers_text();
+  /// What a file of the hidden folder says. May take half a second.
+  std::string info_text(const fs::InfoFile& file);
   nlohmann::json why(const std::string& path);
 
   const MountOptions options_;
