@@ -7,6 +7,14 @@ namespace swarmfs::cache {
 
 BlockCache::BlockCache(std::uint64_t capacity_bytes) : shard_capacity_(capacity_bytes / kShards) {}
 
+void BlockCache::set_capacity(std::uint64_t bytes) {
+  shard_capacity_ = bytes / kShards;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    evict(shard);
+  }
+}
+
 const BlockCache::Shard& BlockCache::shard_of(std::uint64_t key) const {
   // Fibonacci hashing: neighbouring blocks spread evenly, so the shards fill evenly.
   return shards_[(key * 0x9E3779B97F4A7C15ULL) >> 60];

@@ -32,6 +32,8 @@ class BlockCache {
   /// Keeps evictable blocks until all blocks together exceed about `capacity_bytes`; pinned ones
   /// may exceed it.
   explicit BlockCache(std::uint64_t capacity_bytes);
+  /// Another capacity from now on; what is too much is evicted.
+  void set_capacity(std::uint64_t bytes);
 
   /// Keeps a verified block, in place of one already there. A pinned one stays until written().
   void put(PieceIndex piece, std::uint32_t block, BlockPtr content, bool pinned);
@@ -80,7 +82,7 @@ class BlockCache {
   void remove(Shard& shard, Entries::iterator entry);
   void evict(Shard& shard);
 
-  const std::uint64_t shard_capacity_;
+  std::atomic<std::uint64_t> shard_capacity_;
   std::atomic<std::uint64_t> unwritten_bytes_ = 0;
   std::array<Shard, kShards> shards_;
 };

@@ -76,6 +76,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, VerifyPiece ver
   if (const auto r = store->files_.prepare(); !r) return r.error();
   if (!folder.empty())
     if (const auto r = store->open_record(); !r) return r.error();
+  store->opened_ = true;
   if (store->options_.background_flush && !store->options_.place.read_only)
     store->flusher_ =
         std::jthread([s = store.get()](const std::stop_token& stop) { s->run_flusher(stop); });
@@ -102,6 +103,9 @@ Result<> Store::open_record() {
   found_.record_lost = recorded->damaged || recorded->other_layout;
   if (recorded->damaged || (recorded->known && !recorded->clean))
     found_.recovered = find_unrecorded();
+  if (options_.cancel.stop_requested())
+    return fail(ErrorKind::cancelled,
+                "opening " + options_.state_folder.string() + " was given up");
   return {};
 }
 
@@ -110,7 +114,7 @@ Store::~Store() {
   on_lost_ = nullptr;
   const Result<> flushed = flush();
   // Left unmarked after a failure, so that the next run looks for what is there unrecorded.
-  if (flushed && losses_ == 0 && record_) (void)record_->mark_clean();
+  if (flushed && losses_ == 0 && record_ && opened_) (void)record_->mark_clean();
 }
 
 void Store::set_on_lost(std::function<void(PieceIndex)> on_lost) { on_lost_ = std::move(on_lost); }
@@ -184,6 +188,7 @@ std::size_t Store::find_unrecorded() {
   Bytes buffer;
   for (std::uint32_t i = 0; i < states_.count(); ++i) {
     const PieceIndex piece(i);
+    if (options_.cancel.stop_requested()) break;
     if (states_.see(piece).here() || !files_.has_data(piece)) continue;
     Result<> read;
     if (!verify_on_disk(piece, buffer, read)) continue;

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -49,6 +50,9 @@ struct StoreOptions {
   /// Called by open() when blobs can be read and nothing has been verified yet: for what the
   /// verification needs from an earlier run. Only with a state folder.
   std::function<void(class Store&)> before_checks;
+
+  /// Asked to stop, open() gives up with `cancelled` what it hashes; the next run begins it again.
+  std::stop_token cancel;
 
   Disk* disk = &posix_disk();  ///< must outlive the store
   std::function<TimePoint()> now = &std::chrono::steady_clock::now;
@@ -149,6 +153,7 @@ class Store final : public PieceStore {
   PieceFiles files_;
   PieceStates states_;
   StoreFound found_;
+  bool opened_ = false;  ///< all the way: else it must not be said to have ended in order
 
   mutable std::mutex mutex_;  // guards what follows, and every change of states_ but a re-check's
   std::condition_variable_any wake_;

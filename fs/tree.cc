@@ -12,8 +12,6 @@ namespace swarmfs::fs {
 
 namespace {
 
-// A torrent's inodes are (its number + 1) << kPartBits and up, so finding one takes no search.
-constexpr unsigned kPartBits = 24;
 constexpr std::uint32_t kMaxPartSize = (1U << kPartBits) - 1;
 constexpr std::string_view kPrefix = "user.swarmfs.";
 
@@ -31,40 +29,52 @@ Tree::~Tree() = default;
 
 Result<std::string> Tree::add_torrent(TorrentSpec spec) {
   const std::unique_lock lock(mutex_);
-  const auto taken = [&](const std::string& name) {
-    return std::any_of(parts_.begin(), parts_.end(),
-                       [&](const auto& part) { return part->name() == name; });
-  };
   std::string name = spec.name;
-  for (int n = 2; taken(name); ++n) name = spec.name + " (" + std::to_string(n) + ")";
+  for (int n = 2; name == kInfoFolder || numbers_.contains(name); ++n)
+    name = spec.name + " (" + std::to_string(n) + ")";
 
-  const Ino first = (Ino{parts_.size()} + 1) << kPartBits;
+  const Ino first = Ino{next_number_} << kPartBits;
   auto part = Part::build(std::move(spec), name, first, mount_time_);
   if (!part) return part.error();
   if ((*part)->size() > kMaxPartSize)
     return fail(ErrorKind::unsupported, "the torrent \"" + name + "\" has too many files");
   totals_.bytes += (*part)->bytes();
   totals_.entries += (*part)->size();
-  parts_.push_back(std::move(*part));
+  parts_.emplace(next_number_, std::move(*part));
+  numbers_.emplace(name, next_number_++);
   return name;
 }
 
+bool Tree::remove_torrent(std::string_view name) {
+  PartPtr gone;  // destroyed after the lock is released: it may be large
+  const std::unique_lock lock(mutex_);
+  const auto number = numbers_.find(name);
+  if (number == numbers_.end()) return false;
+  const auto part = parts_.find(number->second);
+  gone = std::move(part->second);
+  totals_.bytes -= gone->bytes();
+  totals_.entries -= gone->size();
+  parts_.erase(part);
+  numbers_.erase(number);
+  return true;
+}
+
 std::optional<Tree::Place> Tree::find(Ino ino) const {
-  const Ino number = ino >> kPartBits;
   const auto index = static_cast<std::uint32_t>(ino & kMaxPartSize);
   const std::shared_lock lock(mutex_);
-  if (number == 0 || number > parts_.size()) return std::nullopt;
-  const Part* part = parts_[number - 1].get();
-  if (index >= part->size()) return std::nullopt;
-  return Place{part, index};
+  const auto part = parts_.find(ino >> kPartBits);
+  if (part == parts_.end() || index >= part->second->size()) return std::nullopt;
+  return Place{part->second, index};
 }
 
 std::optional<Ino> Tree::lookup(Ino folder, std::string_view name) const {
+  if (is_info(folder) || name == kInfoFolder)
+    if (const auto info = info_lookup(folder, name)) return info;
   if (folder == kRootIno) {
     const std::shared_lock lock(mutex_);
-    for (const auto& part : parts_)
-      if (part->name() == name) return part->ino(0);
-    return std::nullopt;
+    const auto number = numbers_.find(name);
+    if (number == numbers_.end()) return std::nullopt;
+    return parts_.at(number->second)->ino(0);
   }
   const auto place = find(folder);
   if (!place) return std::nullopt;
@@ -74,6 +84,7 @@ std::optional<Ino> Tree::lookup(Ino folder, std::string_view name) const {
 }
 
 std::optional<Attributes> Tree::attributes(Ino ino) const {
+  if (is_info(ino)) return info_attributes(ino);
   if (ino != kRootIno) {
     const auto place = find(ino);
     if (!place) return std::nullopt;
@@ -86,13 +97,14 @@ std::optional<Attributes> Tree::attributes(Ino ino) const {
   a.mtime = mount_time_;
   a.final = false;
   const std::shared_lock lock(mutex_);
-  for (const auto& part : parts_)
+  for (const auto& [number, part] : parts_)
     if (part->node(0).kind == NodeKind::folder) ++a.links;
   return a;
 }
 
 std::optional<std::string> Tree::path(Ino ino) const {
   if (ino == kRootIno) return std::string();
+  if (is_info(ino)) return info_path(ino);
   const auto place = find(ino);
   if (!place) return std::nullopt;
   std::string path = place->part->node(place->index).name;
@@ -119,6 +131,7 @@ std::optional<OpenTarget> Tree::open_target(Ino ino) const {
 
 bool Tree::list(Ino ino, std::uint64_t offset, const Visit& visit) const {
   if (ino == kRootIno) return list_root(offset, visit);
+  if (is_info(ino)) return info_list(ino, offset, visit);
   const auto place = find(ino);
   if (!place) return false;
   const Part& part = *place->part;
@@ -135,18 +148,18 @@ bool Tree::list(Ino ino, std::uint64_t offset, const Visit& visit) const {
 }
 
 bool Tree::list_root(std::uint64_t offset, const Visit& visit) const {
-  // Copied, so that a visitor may ask the tree.
-  std::vector<const Part*> parts;
+  // Copied, so that a visitor may ask the tree. The offset after a torrent is its number + 2,
+  // whatever comes and goes meanwhile.
+  std::vector<std::pair<std::uint64_t, PartPtr>> parts;
   {
     const std::shared_lock lock(mutex_);
-    for (const auto& part : parts_) parts.push_back(part.get());
+    const auto first = offset <= 2 ? parts_.begin() : parts_.upper_bound(offset - 2);
+    parts.assign(first, parts_.end());
   }
   if (offset == 0 && !visit(".", kRootIno, NodeKind::folder, 1)) return true;
   if (offset <= 1 && !visit("..", kRootIno, NodeKind::folder, 2)) return true;
-  for (std::uint64_t i = std::max<std::uint64_t>(offset, 2) - 2; i < parts.size(); ++i) {
-    const Part& part = *parts[i];
-    if (!visit(part.name().c_str(), part.ino(0), part.node(0).kind, i + 3)) break;
-  }
+  for (const auto& [number, part] : parts)
+    if (!visit(part->name().c_str(), part->ino(0), part->node(0).kind, number + 2)) break;
   return true;
 }
 
@@ -158,8 +171,8 @@ std::vector<std::string> Tree::attribute_names(Ino ino) const {
   if (kind == NodeKind::symlink) return names;
   for (const auto& [name, value] : place->part->facts())
     names.push_back(std::string(kPrefix) + name);
-  names.push_back(std::string(kPrefix) + "progress");
-  names.push_back(std::string(kPrefix) + "pinned");
+  for (const char* name : {"progress", "pinned", "state", "peers"})
+    names.push_back(std::string(kPrefix) + name);
   if (kind == NodeKind::file) names.push_back(std::string(kPrefix) + "pieces");
   return names;
 }
@@ -173,6 +186,8 @@ std::optional<std::string> Tree::attribute(Ino ino, std::string_view name) const
   if (node.kind == NodeKind::symlink) return std::nullopt;
   if (name == "pinned") return part.pinned(place->index) ? "1" : "0";
   if (name == "progress") return progress_text(part.progress(place->index));
+  if (name == "state") return part.source() ? part.source()->state_text() : std::string();
+  if (name == "peers") return std::to_string(part.source() ? part.source()->peers() : 0);
   if (name == "pieces" && node.kind == NodeKind::file)
     return part.source() ? part.source()->piece_map(node.file) : std::string();
   for (const auto& [fact, value] : part.facts())

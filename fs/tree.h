@@ -1,11 +1,13 @@
 // The names and attributes that a mount shows: a folder per torrent, in one read-only tree.
 //
-// A torrent's part never changes once it is added; the root only grows. Every question is answered
-// from memory, whatever the network does.
+// A torrent's part never changes while it is there, and no inode number is used twice: what a
+// removed torrent had answers nothing ever after. Every question is answered from memory, whatever
+// the network does.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
@@ -14,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "fs/info.h"
 #include "swarm/base/content_source.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
@@ -24,6 +27,10 @@ namespace swarmfs::fs {
 /// torrents in the same order.
 using Ino = std::uint64_t;
 inline constexpr Ino kRootIno = 1;
+/// A torrent's inodes are its number << kPartBits and up. Below those of the first are the root's
+/// and those of the hidden folder (fs/info.h).
+inline constexpr unsigned kPartBits = 24;
+constexpr bool is_info(Ino ino) { return ino > kRootIno && ino < (Ino{1} << kPartBits); }
 
 enum class NodeKind : std::uint8_t { folder, file, symlink };
 
@@ -87,6 +94,9 @@ class Tree {
   /// Adds a torrent under its name, or "name (2)" if that is taken, and returns the name. Folders
   /// are made as paths need them. bad_input for a name that no file system could show.
   Result<std::string> add_torrent(TorrentSpec spec);
+  /// Takes the torrent that is shown under this name away; false if there is none. Its source
+  /// lives on in the targets that open_target() gave out.
+  bool remove_torrent(std::string_view name);
 
   std::optional<Ino> lookup(Ino folder, std::string_view name) const;
   std::optional<Attributes> attributes(Ino ino) const;
@@ -107,21 +117,36 @@ class Tree {
   std::vector<std::string> attribute_names(Ino ino) const;
   std::optional<std::string> attribute(Ino ino, std::string_view name) const;
 
+  /// A file of the hidden folder; nothing for anything else.
+  std::optional<InfoFile> info_file(Ino ino) const;
+
   Totals totals() const;
 
  private:
   class Part;
   struct Node;
+  /// Shared: a question that is being answered outlives the removal of what it is about.
+  using PartPtr = std::shared_ptr<const Part>;
   struct Place {
-    const Part* part = nullptr;
+    PartPtr part;
     std::uint32_t index = 0;
   };
   std::optional<Place> find(Ino ino) const;
   bool list_root(std::uint64_t offset, const Visit& visit) const;
 
+  // tree_info.cc: the hidden folder
+  std::optional<std::uint64_t> info_torrent(Ino ino) const;
+  bool info_exists(Ino ino) const;
+  std::optional<Ino> info_lookup(Ino folder, std::string_view name) const;
+  std::optional<Attributes> info_attributes(Ino ino) const;
+  std::optional<std::string> info_path(Ino ino) const;
+  bool info_list(Ino ino, std::uint64_t offset, const Visit& visit) const;
+
   const std::int64_t mount_time_;
-  mutable std::shared_mutex mutex_;  ///< guards parts_ and totals_; a Part is immutable
-  std::vector<std::unique_ptr<const Part>> parts_;
+  mutable std::shared_mutex mutex_;  ///< guards what follows; a Part is immutable
+  std::uint64_t next_number_ = 1;
+  std::map<std::uint64_t, PartPtr> parts_;                     ///< by number, never given again
+  std::map<std::string, std::uint64_t, std::less<>> numbers_;  ///< by name
   Totals totals_;
 };
 

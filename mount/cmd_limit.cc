@@ -7,7 +7,7 @@
 #include "mount/json_fields.h"
 #include "mount/network_options.h"
 #include "mount/rate_text.h"
-#include "mount/which_mount.h"
+#include "mount/send_orders.h"
 
 namespace swarmfs::mount {
 

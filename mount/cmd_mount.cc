@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "mount/commands.h"
 #include "mount/daemon.h"
@@ -16,15 +17,8 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-/// A manifest as it was when the mount was asked for: it may be gone when a worker starts again.
-struct ManifestFile {
-  std::string path;
-  Bytes bytes;
-};
-
 struct CommandLine {
   std::vector<std::string> paths;  ///< manifests, then the mount point
-  std::vector<ManifestFile> manifests;
   bool foreground = false;
   bool no_restart = false;
   unsigned watchdog_s = 20;
@@ -43,16 +37,28 @@ Result<stdfs::path> default_cache_folder() {
               "neither XDG_CACHE_HOME nor HOME says where the cache is; name it with --cache-dir");
 }
 
-/// Everything relative is resolved, and every file read, while errors can still be shown. Nothing
-/// is parsed: that is the worker's.
-Result<> prepare(Context& context, CommandLine& line) {
+/// The last path is the mount point; of the others, folders are watched and files are manifests.
+/// Those are read now, but not parsed: that is the worker's.
+Result<> sort_paths(CommandLine& line) {
   line.mount.mountpoint = line.paths.back();
   line.paths.pop_back();
   for (const std::string& path : line.paths) {
+    std::error_code ignored;
+    const std::string absolute = stdfs::absolute(path).lexically_normal().string();
+    if (stdfs::is_directory(path, ignored)) {
+      line.mount.manifests.folders.push_back(absolute);
+      continue;
+    }
     auto bytes = metainfo::read_torrent(path);
     if (!bytes) return bytes.error();
-    line.manifests.push_back({path, std::move(*bytes)});
+    line.mount.manifests.files.push_back({absolute, std::move(*bytes)});
   }
+  return {};
+}
+
+/// Everything relative is resolved, and every file read, while errors can still be shown.
+Result<> prepare(Context& context, CommandLine& line) {
+  if (auto sorted = sort_paths(line); !sorted) return sorted;
   auto mountpoint = prepare_mountpoint(line.mount.mountpoint);
   if (!mountpoint) return mountpoint.error();
   line.mount.mountpoint = *mountpoint;
@@ -68,18 +74,6 @@ Result<> prepare(Context& context, CommandLine& line) {
   return {};
 }
 
-/// In the worker: what the manifests say. Lets go of their bytes.
-Result<MountOptions> parse_manifests(CommandLine& line) {
-  MountOptions options = line.mount;
-  for (const ManifestFile& manifest : line.manifests) {
-    auto parsed = metainfo::parse_torrent(manifest.path, manifest.bytes);
-    if (!parsed) return parsed.error();
-    options.torrents.push_back(std::make_shared<const metainfo::Metainfo>(std::move(*parsed)));
-  }
-  line.manifests.clear();
-  return options;
-}
-
 int serve(const Context& context, CommandLine& line, Readiness& readiness) {
   SupervisorOptions options;
   options.mountpoint = line.mount.mountpoint;
@@ -92,11 +86,9 @@ int serve(const Context& context, CommandLine& line, Readiness& readiness) {
   ports.on_ready = [&] { readiness.ready(); };
   ports.on_failed = [&](const Error& error) { return readiness.failed(error); };
   ports.worker = [&, logger = ports.logger](Link& link) {
-    return run_worker(
-        link, [&] { return parse_manifests(line); }, logger,
-        [&] {
-          if (!line.foreground) leave_terminal();
-        });
+    return run_worker(link, std::exchange(line.mount, {}), logger, [&] {
+      if (!line.foreground) leave_terminal();
+    });
   };
   return supervise(options, std::move(ports));
 }
@@ -116,10 +108,12 @@ void add_mount(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand(
       "mount", "Show torrents' files in a folder at once; reads fetch what is not here yet");
   command
-      ->add_option("paths", line->paths, "One or more .torrent files, then the folder to mount on")
-      ->type_name("MANIFEST... MOUNTPOINT")
+      ->add_option("paths", line->paths,
+                   ".torrent files, and folders of them that are watched, if any; then the folder "
+                   "to mount on")
+      ->type_name("[MANIFEST|FOLDER]... MOUNTPOINT")
       ->required()
-      ->expected(2, -1);
+      ->expected(1, -1);
   command->add_flag("-f,--foreground", line->foreground, "Stay, instead of becoming a daemon");
   command
       ->add_option("--cache-dir", line->cache_folder,

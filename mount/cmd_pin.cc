@@ -3,7 +3,7 @@
 
 #include "mount/commands.h"
 #include "mount/json_fields.h"
-#include "mount/which_mount.h"
+#include "mount/send_orders.h"
 
 namespace swarmfs::mount {
 

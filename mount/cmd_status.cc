@@ -4,8 +4,8 @@
 
 #include "mount/commands.h"
 #include "mount/control.h"
-#include "mount/mountpoint.h"
 #include "mount/status_text.h"
+#include "mount/which_mount.h"
 
 namespace swarmfs::mount {
 
@@ -31,11 +31,9 @@ Result<std::string> status_of(const std::string& socket) {
 }
 
 Result<std::string> one_status(const std::string& mountpoint) {
-  const auto path = canonical_mountpoint(mountpoint);
-  if (!path) return path.error();
-  const auto folder = control_folder();
-  if (!folder) return folder.error();
-  auto status = status_of(control_path(*folder, *path));
+  const auto mount = mount_at(mountpoint);
+  if (!mount) return mount.error();
+  auto status = status_of(mount->socket);
   if (!status && status.error().kind == ErrorKind::not_found)
     return fail(ErrorKind::not_found, "no swarmfs of yours is mounted on " + mountpoint);
   return status;

@@ -44,9 +44,9 @@ Answer ask(const std::string& socket, const std::string& path) {
 }
 
 Answer about_path(const std::string& given) {
-  const auto place = locate(given);
-  if (!place) return place.error();
-  auto why = ask(place->socket, place->below);
+  const auto mount = mount_of(given);
+  if (!mount) return mount.error();
+  auto why = ask(mount->socket, mount->below);
   if (!why && why.error().kind == ErrorKind::not_found)
     return fail(ErrorKind::not_found, given + " is not on a swarmfs mount of yours");
   return why;

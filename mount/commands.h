@@ -41,6 +41,9 @@ void add_limit(CLI::App& app, Context& context);
 void add_pin(CLI::App& app, Context& context);
 void add_unpin(CLI::App& app, Context& context);
 void add_prefetch(CLI::App& app, Context& context);
+void add_add(CLI::App& app, Context& context);
+void add_remove(CLI::App& app, Context& context);
+void add_list(CLI::App& app, Context& context);
 void add_unmount(CLI::App& app, Context& context);
 
 }  // namespace swarmfs::mount

@@ -20,6 +20,7 @@ namespace {
 
 using nlohmann::json;
 constexpr Duration kClientTime = std::chrono::seconds(1);
+constexpr int kServers = 4;
 
 std::string dumped(const json& value) {
   // Names from torrents need not be UTF-8.
@@ -39,7 +40,7 @@ std::string refused(const std::string& why) {
 
 /// The kind that a reply names, as to_string() writes it.
 ErrorKind kind_named(const std::string& name) {
-  for (int i = 0; i <= static_cast<int>(ErrorKind::network); ++i)
+  for (int i = 0; i <= static_cast<int>(ErrorKind::gone); ++i)
     if (to_string(static_cast<ErrorKind>(i)) == name) return static_cast<ErrorKind>(i);
   return ErrorKind::busy;
 }
@@ -105,23 +106,18 @@ std::string control_reply(std::string_view request, const ControlHandlers& handl
     return refused("the request is not of version " + std::to_string(kControlVersion));
   const auto command = asked.find("command");
   if (command == asked.end() || !command->is_string()) return refused("the request has no command");
-  const auto answer = [](const char* name, const json& value) {
-    return dumped({{"version", kControlVersion}, {"ok", true}, {name, value}});
-  };
+  const auto& name = command->get_ref<const std::string&>();
+  if (name == "unmount") {
+    unmount = true;
+    return finished(json::object());
+  }
+  const auto handler = handlers.commands.find(name);
+  if (handler == handlers.commands.end()) return refused("unknown command");
   try {
-    if (*command == "status") return answer("status", handlers.status());
-    if (*command == "why" && handlers.why)
-      return answer("why", handlers.why(asked.value("path", "")));
-    const auto handler = handlers.commands.find(command->get_ref<const std::string&>());
-    if (handler != handlers.commands.end()) return finished(handler->second(asked));
+    return finished(handler->second(asked));
   } catch (const std::exception& e) {
     return refused(e.what());
   }
-  if (*command == "unmount") {
-    unmount = true;
-    return dumped({{"version", kControlVersion}, {"ok", true}});
-  }
-  return refused("unknown command");
 }
 
 struct ControlServer::Impl {
@@ -130,8 +126,10 @@ struct ControlServer::Impl {
   Fd listener;
   Fd wake;
   std::atomic<bool> ends{false};
-  std::thread thread;
+  std::vector<std::jthread> threads;
 
+  /// Each thread serves one client at a time: they are the owner's, few, and cut off after
+  /// kClientTime, so that those that say nothing do not keep others out for long.
   void run() {
     while (!ends) {
       pollfd fds[] = {{listener.get(), POLLIN, 0}, {wake.get(), POLLIN, 0}};
@@ -142,14 +140,13 @@ struct ControlServer::Impl {
     }
   }
 
-  /// One client at a time: they are the owner's, few, and cut off after kClientTime.
   void serve(int client) const {
-    const TimePoint deadline = std::chrono::steady_clock::now() + kClientTime;
-    const auto line = receive_line(client, kMaxControlRequest, deadline);
+    const auto deadline = [] { return std::chrono::steady_clock::now() + kClientTime; };
+    const auto line = receive_line(client, kMaxControlRequest, deadline());
     bool unmount = false;
     const std::string reply =
         line ? control_reply(*line, handlers, unmount) : refused(line.error().message);
-    static_cast<void>(send_all(client, reply + "\n", deadline));
+    static_cast<void>(send_all(client, reply + "\n", deadline()));
     if (unmount) handlers.unmount();
   }
 };
@@ -174,7 +171,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(const std::string& 
       ::chmod(path.c_str(), 0600) != 0 || ::listen(fd, 16) != 0) {
     return Error::from_errno(errno, "cannot listen on " + path);
   }
-  impl->thread = std::thread([raw = impl.get()] { raw->run(); });
+  for (int i = 0; i < kServers; ++i) impl->threads.emplace_back([raw = impl.get()] { raw->run(); });
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));
 }
 
@@ -182,7 +179,7 @@ ControlServer::~ControlServer() {
   impl_->ends = true;
   const std::uint64_t one = 1;
   if (::write(impl_->wake.get(), &one, sizeof one) < 0) return;  // cannot fail on an eventfd
-  impl_->thread.join();
+  impl_->threads.clear();
   ::unlink(impl_->path.c_str());
 }
 
@@ -190,10 +187,10 @@ Result<std::string> control_request(const std::string& path, std::string_view co
                                     Duration timeout, std::string_view about) {
   json request = {{"command", command}};
   if (!about.empty()) request["path"] = about;
-  return control_call(path, std::move(request), timeout);
+  return control_send(path, std::move(request), timeout);
 }
 
-Result<std::string> control_call(const std::string& path, json request, Duration timeout) {
+Result<std::string> control_send(const std::string& path, json request, Duration timeout) {
   const auto fd = connected(path);
   if (!fd) return fd.error();
   const TimePoint deadline = std::chrono::steady_clock::now() + timeout;

@@ -1,11 +1,8 @@
-// The socket through which a mount is asked how it is and told to end: one per mount, for its
-// owner only.
+// The socket through which a mount is asked and told things: one per mount, for its owner only.
 //
 // One line of JSON each way and the connection is over. {"version":1,"command":"status"} gets
-// {"version":1,"ok":true,"status":{...}}, "why" with an optional "path" below the mount point gets
-// {"version":1,"ok":true,"why":{...}}, "unmount" gets {"version":1,"ok":true} and the mount ends;
-// mount/control_orders.h has more. What is refused gets {"version":1,"ok":false,"error":"...",
-// "kind":"..."}.
+// {"version":1,"ok":true,"status":{...}}, what is refused {"version":1,"ok":false,"error":"...",
+// "kind":"..."}. CONTROL.md has every command.
 #pragma once
 
 #include <functional>
@@ -32,29 +29,25 @@ Result<std::string> control_folder();
 std::string control_path(const std::string& folder, const std::string& mountpoint);
 
 /// Takes the whole request and returns the fields of the reply besides "version" and "ok", or a
-/// refusal() of it. What it throws becomes a refusal.
+/// refusal() of it. Called on threads of the server, several at a time; may take a few seconds,
+/// which keep nobody else waiting. What it throws becomes a refusal.
 using ControlHandler = std::function<nlohmann::json(const nlohmann::json& request)>;
 
 /// What a handler returns instead of fields if it does not do what it was asked.
 nlohmann::json refusal(const Error& error);
 
 struct ControlHandlers {
-  /// The status object of the mount, as mount/status_text.h reads it. Called on the server's
-  /// thread; must not wait.
-  std::function<nlohmann::json()> status;
-  /// Asks the mount to end; returns at once.
+  std::map<std::string, ControlHandler, std::less<>> commands;  ///< by name
+  /// Asks the mount to end; returns at once. The command "unmount", called once the reply is sent.
   std::function<void()> unmount;
-  /// What the reads of files on or below a path wait for, as mount/why_text.h reads it; the empty
-  /// path is the whole mount. As for status, but may take half a second.
-  std::function<nlohmann::json(const std::string& path)> why;
-  std::map<std::string, ControlHandler, std::less<>> commands{};  ///< more of them, by name
 };
 
 /// The reply line to a request line, both without the newline. `unmount` is set if the caller has
 /// to call handlers.unmount once the reply is sent.
 std::string control_reply(std::string_view request, const ControlHandlers& handlers, bool& unmount);
 
-/// Serves the socket on a thread of its own until destroyed; a client gets one second.
+/// Serves the socket on threads of its own until destroyed. A client gets one second to ask, and
+/// one to take the reply.
 class ControlServer {
  public:
   /// Replaces a socket that nobody serves; busy if somebody does.
@@ -77,7 +70,7 @@ class ControlServer {
 Result<std::string> control_request(const std::string& path, std::string_view command,
                                     Duration timeout, std::string_view about = {});
 /// The same with fields of one's own; `request` is an object, and gets "version".
-Result<std::string> control_call(const std::string& path, nlohmann::json request, Duration timeout);
+Result<std::string> control_send(const std::string& path, nlohmann::json request, Duration timeout);
 /// Paths of all sockets in the folder, sorted.
 std::vector<std::string> control_sockets(const std::string& folder);
 

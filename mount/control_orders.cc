@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mount/rate_text.h"
+#include "mount/torrent_source.h"
 
 namespace swarmfs::mount {
 
@@ -156,9 +157,9 @@ std::vector<OrderTarget> targets_below(const fs::Tree& tree, const std::string& 
     const auto [it, fresh] = known.emplace(file->source.get(), targets.size());
     if (fresh) {
       const std::string whole = tree.path(at).value_or("");
-      targets.push_back({whole.substr(0, whole.find('/')),
-                         std::dynamic_pointer_cast<TorrentContent>(file->source),
-                         {}});
+      const auto source = std::dynamic_pointer_cast<TorrentSource>(file->source);
+      targets.push_back(
+          {whole.substr(0, whole.find('/')), source ? source->content() : nullptr, {}});
     }
     targets[it->second].files.push_back(file->index);
   }

@@ -32,6 +32,8 @@ int errno_for(ErrorKind kind) {
       return EIO;
     case ErrorKind::network:
       return EIO;
+    case ErrorKind::gone:
+      return ESTALE;
   }
   return EIO;
 }

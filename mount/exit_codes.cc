@@ -22,6 +22,7 @@ ExitCode exit_code_for(ErrorKind kind) {
     case ErrorKind::busy:
       return kBusy;
     case ErrorKind::cancelled:
+    case ErrorKind::gone:
       return kFailed;
   }
   return kFailed;

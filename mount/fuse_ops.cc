@@ -71,7 +71,8 @@ fuse_entry_param to_entry(const fs::Attributes& a) {
   entry.generation = 1;
   entry.attr = to_stat(a);
   entry.attr_timeout = attribute_timeout(a);
-  entry.entry_timeout = kForever;
+  // The hidden folder has names of torrents, which go without the kernel being told there.
+  entry.entry_timeout = fs::is_info(a.ino) ? kWhileArriving : kForever;
   return entry;
 }
 
@@ -86,6 +87,11 @@ void init(void* userdata, fuse_conn_info* conn) {
                           FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS |
                           FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
   conn->want = (conn->want | (conn->capable & wanted)) & ~never;
+}
+
+/// For an inode that answers nothing: of a torrent that was removed, or not of that kind.
+int missing(const fs::Tree& tree, fuse_ino_t ino, int otherwise) {
+  return tree.attributes(ino) ? otherwise : ESTALE;
 }
 
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
@@ -106,7 +112,7 @@ void getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   guarded(req, [&] {
     const auto attributes = bridge(req).tree.attributes(ino);
     if (!attributes) {
-      fuse_reply_err(req, ENOENT);
+      fuse_reply_err(req, ESTALE);
       return;
     }
     const auto st = to_stat(*attributes);
@@ -120,14 +126,14 @@ void readlink(fuse_req_t req, fuse_ino_t ino) {
     if (target) {
       fuse_reply_readlink(req, target->c_str());
     } else {
-      fuse_reply_err(req, EINVAL);
+      fuse_reply_err(req, missing(bridge(req).tree, ino, EINVAL));
     }
   });
 }
 
 void opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  // The root may get another torrent; every other folder stays as it is.
-  fi->cache_readdir = fi->keep_cache = ino != fs::kRootIno;
+  // Torrents come to and go from the root and the hidden folder; every other stays as it is.
+  fi->cache_readdir = fi->keep_cache = ino != fs::kRootIno && !fs::is_info(ino);
   fuse_reply_open(req, fi);
 }
 
@@ -159,7 +165,7 @@ void list(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, bool p
     if (tree.list(ino, static_cast<std::uint64_t>(offset), add)) {
       fuse_reply_buf(req, buffer.data(), used);
     } else {
-      fuse_reply_err(req, ENOTDIR);
+      fuse_reply_err(req, missing(tree, ino, ENOTDIR));
     }
   });
 }
@@ -184,9 +190,13 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       return;
     }
     auto& b = bridge(req);
+    if (auto info = b.tree.info_file(ino)) {
+      b.info.open(req, std::move(*info), *fi);
+      return;
+    }
     auto target = b.tree.open_target(ino);
     if (!target) {
-      fuse_reply_err(req, EISDIR);
+      fuse_reply_err(req, missing(b.tree, ino, EISDIR));
       return;
     }
     const auto backing =
@@ -209,7 +219,11 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   });
 }
 
-void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* fi) {
+void read(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, fuse_file_info* fi) {
+  if (fs::is_info(ino)) {
+    bridge(req).info.read(req, *fi, size, offset);
+    return;
+  }
   const FilePtr& file = file_of(fi);
   const auto begin = static_cast<std::uint64_t>(offset);
   if (begin >= file->length() || size == 0) {
@@ -222,7 +236,11 @@ void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_
   bridge(req).reads.read({req, file, begin, length, fuse_req_ctx(req)->pid, direct});
 }
 
-void flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+void flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+  if (fs::is_info(ino)) {
+    fuse_reply_err(req, 0);
+    return;
+  }
   // First the answer: a killed process waits for it.
   const FilePtr file = file_of(fi);
   const pid_t tid = fuse_req_ctx(req)->pid;
@@ -231,8 +249,13 @@ void flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
   reads.flush(file, tid);
 }
 
-void release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+void release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   auto& b = bridge(req);
+  if (fs::is_info(ino)) {
+    b.info.release(*fi);
+    fuse_reply_err(req, 0);
+    return;
+  }
   // First the count: once the answer is out, the next open() may come.
   FilePtr* const file = &file_of(fi);
   forget_handle(b, file);

@@ -8,6 +8,7 @@
 
 #include "fs/tree.h"
 #include "mount/fuse_reads.h"
+#include "mount/info_files.h"
 #include "mount/libfuse.h"
 #include "mount/open_file.h"
 #include "mount/passthrough.h"
@@ -24,6 +25,7 @@ struct FuseBridge {
   Passthrough passthrough;
   std::function<void()> on_first_open;  ///< may be empty
   std::once_flag opened;
+  InfoFiles info;
 };
 
 const fuse_lowlevel_ops& fuse_operations();

@@ -94,6 +94,7 @@ struct FuseSession::Impl {
                            {},
                            {},
                            o.on_first_open,
+                           {},
                            {}} {}
 
   Result<> open(const std::string& path);
@@ -213,9 +214,10 @@ FuseSession::~FuseSession() {
   impl_->destroy();
 }
 
-void FuseSession::start() {
+void FuseSession::start(InfoText info) {
   install_wake_signal();
   impl_->bridge.reads.start(impl_->session);
+  impl_->bridge.info.start(std::move(info));
   impl_->serving = impl_->options.threads;
   for (unsigned i = 0; i < impl_->options.threads; ++i) {
     auto& turn = impl_->turns.emplace_back(0);
@@ -228,6 +230,7 @@ void FuseSession::wait() { impl_->wait_ended(std::nullopt); }
 void FuseSession::stop() {
   const std::lock_guard lock(impl_->stop_mutex);
   if (std::exchange(impl_->stopped, true)) return;
+  impl_->bridge.info.stop();
   if (!impl_->mountpoint.empty() && !impl_->unmounted) {
     // While threads serve: what waits for an answer gets one, and nothing new is taken.
     impl_->bridge.reads.stop();
@@ -252,6 +255,13 @@ bool FuseSession::answers() {
 }
 
 std::optional<unsigned> FuseSession::connection() const { return impl_->connection; }
+
+void FuseSession::forget(const std::string& name, const ContentSource& source) {
+  // What the kernel does not know it need not forget: errors are as good as success.
+  fuse_lowlevel_notify_inval_entry(impl_->session, fs::kRootIno, name.c_str(), name.size());
+  for (const fs::Ino ino : impl_->bridge.files.inodes_of(source))
+    fuse_lowlevel_notify_inval_inode(impl_->session, ino, 0, 0);
+}
 
 void FuseSession::detach() {
   // Once the connection is gone, its number may be that of another mount in the same place.

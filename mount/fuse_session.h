@@ -47,8 +47,10 @@ class FuseSession {
   FuseSession(const FuseSession&) = delete;
   FuseSession& operator=(const FuseSession&) = delete;
 
+  /// What the files of the hidden folder say, asked on a thread of its own whenever one is opened.
+  using InfoText = std::function<std::string(const fs::InfoFile&)>;
   /// Starts to serve. Once.
-  void start();
+  void start(InfoText info = {});
   /// Returns when it is unmounted, from outside or by stop(), and no thread serves any more.
   void wait();
   /// Ends every waiting read with an errno, unmounts and ends the threads, in bounded time.
@@ -63,6 +65,11 @@ class FuseSession {
   bool answers();
   /// The number of the FUSE connection; nothing if the system does not show it.
   std::optional<unsigned> connection() const;
+  /// Has the kernel forget a name of the root, and the pages of open files of this source, so that
+  /// their reads come here again. On a thread that serves nothing, with no lock held: it waits for
+  /// lookups in the root, and for those READs of the files that are outstanding.
+  void forget(const std::string& name, const ContentSource& source);
+
   /// Canonical, as /proc/self/mountinfo has it.
   const std::string& mountpoint() const;
   FuseStats stats() const;

@@ -28,6 +28,9 @@ int main(int argc, char** argv) {
   add_mount(app, context);
   add_status(app, context);
   add_why(app, context);
+  add_list(app, context);
+  add_add(app, context);
+  add_remove(app, context);
   add_pause(app, context);
   add_resume(app, context);
   add_limit(app, context);

@@ -57,10 +57,11 @@ std::vector<std::string> split_options(std::string_view text) {
 
 /// "peer=X" -> {"--peer", "X"}, "on_demand" -> {"--on-demand"}; nothing if it is none of ours.
 std::optional<std::vector<std::string>> to_flag(const std::string& option) {
-  static const std::vector<std::string_view> flags = {"allow_other", "on_demand", "no_restart", "reads_exempt",
-                                                      "no_reads_exempt"};
+  static const std::vector<std::string_view> flags = {"allow_other", "on_demand", "no_restart",
+                                                      "reads_exempt", "no_reads_exempt"};
   static const std::vector<std::string_view> with_value = {
-      "cache_dir", "read_timeout", "limit_down", "limit_up", "peer", "listen", "log_file", "watchdog"};
+      "cache_dir", "read_timeout", "limit_down", "limit_up",
+      "peer",      "listen",       "log_file",   "watchdog"};
   const auto equals = option.find('=');
   const std::string name = option.substr(0, equals);
   std::string flag = "--" + name;
@@ -95,9 +96,9 @@ bool is_mount_helper_call(const std::vector<std::string>& argv) {
   const std::string_view program = base_name(argv[0]);
   if (program.starts_with("mount.")) return true;
   // From mount.fuse3. "swarmfs publish /film -o OUT" looks the same but for its command.
-  static const std::vector<std::string_view> commands = {"publish", "inspect", "verify", "tracker",
-                                                         "seed",    "get",     "mount",  "unmount",
-                                                         "status",  "why"};
+  static const std::vector<std::string_view> commands = {
+      "publish", "inspect", "verify", "tracker", "seed",   "get", "mount",
+      "unmount", "status",  "why",    "add",     "remove", "list"};
   return argv.size() == 5 && argv[3] == "-o" && !argv[1].starts_with("-") &&
          argv[2].starts_with("/") && !contains(commands, argv[1]);
 }

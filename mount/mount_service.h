@@ -1,4 +1,4 @@
-// A running mount: stores, swarm, tree, FUSE and control socket, put together and taken apart in
+// A running mount: torrents, swarm, tree, FUSE and control socket, put together and taken apart in
 // the right order.
 #pragma once
 
@@ -11,12 +11,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "fs/tree.h"
 #include "mount/control.h"
 #include "mount/fuse_session.h"
+#include "mount/manifests.h"
 #include "mount/swarm_node.h"
+#include "mount/torrents.h"
 
 namespace swarmfs::mount {
 
@@ -29,7 +30,7 @@ struct MountHooks {
 };
 
 struct MountOptions {
-  std::vector<std::shared_ptr<const metainfo::Metainfo>> torrents;
+  ManifestPaths manifests;
   std::string mountpoint;  ///< canonical
   std::filesystem::path cache_folder;
   NetworkOptions network;
@@ -42,12 +43,14 @@ struct MountOptions {
 
 class MountService {
  public:
-  /// Opens everything, mounts and starts to serve: the tree is visible when this returns.
-  static Result<std::unique_ptr<MountService>> start(const MountOptions& options,
+  /// Reads the manifests, mounts and starts to serve: the tree is visible when this returns, and
+  /// long before the torrents are opened.
+  static Result<std::unique_ptr<MountService>> start(MountOptions options,
                                                      std::shared_ptr<spdlog::logger> logger);
   ~MountService();
 
-  /// Returns when it is unmounted, or by SIGINT or SIGTERM. An ExitCode.
+  /// Returns when it is unmounted, or by SIGINT or SIGTERM; SIGHUP has folders of manifests looked
+  /// through again. An ExitCode.
   int run();
 
   /// Thread-safe; may take seconds if the loop is busy. As ControlHandlers::status.
@@ -61,19 +64,24 @@ class MountService {
   void reload();
 
  private:
-  explicit MountService(const MountOptions& options, std::shared_ptr<spdlog::logger> logger);
-  Result<> open_torrents();
-  Result<> add_to_tree(const std::shared_ptr<TorrentContent>& content);
+  explicit MountService(MountOptions options, std::shared_ptr<spdlog::logger> logger);
+  Result<> begin();
+  Result<> mount();
   Result<> open_control();
   void end();
-  nlohmann::json torrent_status(const std::shared_ptr<TorrentContent>& content);
+  nlohmann::json list();
+  std::string peers_text();
+  /// What a file of the hidden folder says. May take half a second.
+  std::string info_text(const fs::InfoFile& file);
   nlohmann::json why(const std::string& path);
 
-  const MountOptions options_;
+  MountOptions options_;  ///< without the bytes of manifests once they are parsed
   std::shared_ptr<spdlog::logger> logger_;
-  std::unique_ptr<SwarmNode> node_;
-  std::vector<std::shared_ptr<TorrentContent>> contents_;
   fs::Tree tree_;
+  /// Before the node: it closes what the node has let go.
+  std::unique_ptr<Torrents> torrents_;
+  std::unique_ptr<SwarmNode> node_;
+  std::unique_ptr<Manifests> manifests_;
   std::unique_ptr<FuseSession> fuse_;
   std::unique_ptr<ControlServer> control_;
   std::jthread loop_;

@@ -28,34 +28,42 @@ nlohmann::json MountService::why(const std::string& path) {
 
   // All are asked at once, so that one that is busy does not keep the others from answering.
   using Explanation = net::TorrentDriver::Explanation;
+  const std::vector<MountedTorrent> mounted = torrents_->list();
   std::vector<std::future<Explanation>> answers;
-  for (const auto& content : contents_) {
+  for (const MountedTorrent& torrent : mounted) {
     std::vector<ReadId> ids;
-    for (const WaitingRead& read : reads)
-      if (read.source == content.get()) ids.push_back(read.id);
+    for (WaitingRead& read : reads) {
+      if (read.source != torrent.source.get()) continue;
+      read.id = torrent.source->in_swarm(read.id);
+      if (read.id != ReadId{}) ids.push_back(read.id);
+    }
     auto promise = std::make_shared<std::promise<Explanation>>();
     answers.push_back(promise->get_future());
-    content->driver().explain(std::move(ids),
-                              [promise](Explanation e) { promise->set_value(std::move(e)); });
+    if (const auto content = torrent.source->content())
+      content->driver().explain(std::move(ids),
+                                [promise](Explanation e) { promise->set_value(std::move(e)); });
   }
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
-  std::vector<Surroundings> around(contents_.size());
+  std::vector<Surroundings> around(mounted.size());
   nlohmann::json torrents = nlohmann::json::array();
-  for (std::size_t i = 0; i < contents_.size(); ++i) {
-    if (answers[i].wait_until(until) == std::future_status::ready) {
+  for (std::size_t i = 0; i < mounted.size(); ++i) {
+    if (mounted[i].source->content() && answers[i].wait_until(until) == std::future_status::ready) {
       Explanation e = answers[i].get();
       around[i] = {true, std::move(e.torrent), std::move(e.trackers)};
     }
-    torrents.push_back(
-        {{"name", contents_[i]->metainfo().name}, {"swarm", surroundings_json(around[i])}});
+    torrents.push_back({{"name", mounted[i].name}, {"swarm", surroundings_json(around[i])}});
   }
 
   const TimePoint now = std::chrono::steady_clock::now();
   nlohmann::json waits = nlohmann::json::array();
   for (const WaitingRead& read : reads)
-    for (std::size_t i = 0; i < contents_.size(); ++i)
-      if (read.source == contents_[i].get())
-        waits.push_back(waiting_json(read, file_of(read.ino), reader_of(read.tid), around[i], now));
+    for (std::size_t i = 0; i < mounted.size(); ++i) {
+      if (read.source != mounted[i].source.get()) continue;
+      waits.push_back(waiting_json(read, file_of(read.ino), reader_of(read.tid), around[i], now));
+      if (mounted[i].source->state() != TorrentSource::State::opening) continue;
+      waits.back()["cause"] = "opening";
+      waits.back()["summary"] = "the torrent's cache is still being opened";
+    }
   nlohmann::json recent = nlohmann::json::array();
   for (const PastWait& wait : fuse_->recent_waits())
     if (const std::string file = file_of(wait.ino); on_or_below(file, path))

@@ -74,6 +74,14 @@ OpenFiles::FilePtr* OpenFiles::add(FilePtr file) {
   return address;
 }
 
+std::set<fs::Ino> OpenFiles::inodes_of(const ContentSource& source) const {
+  std::set<fs::Ino> inodes;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [address, file] : files_)
+    if ((*file)->source().get() == &source) inodes.insert((*file)->ino());
+  return inodes;
+}
+
 void OpenFiles::remove(FilePtr* file) {
   std::unique_lock lock(mutex_);
   const auto node = files_.extract(file);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -79,9 +80,11 @@ class OpenFiles {
   FilePtr* add(FilePtr file);
   /// Closes the file at its source.
   void remove(FilePtr* file);
+  /// Of the files of this source that are open, each once.
+  std::set<fs::Ino> inodes_of(const ContentSource& source) const;
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<FilePtr*, std::unique_ptr<FilePtr>> files_;
 };
 

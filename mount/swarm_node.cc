@@ -1,5 +1,6 @@
 #include "mount/swarm_node.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -18,7 +19,7 @@ SwarmNode::SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
     : logger_(std::move(logger)),
       peers_(std::move(peers)),
       session_(
-          std::make_unique<net::Session>(io_, net::SessionConfig{std::move(listen)}, logger_)) {}
+          std::make_unique<net::Session>(*io_, net::SessionConfig{std::move(listen)}, logger_)) {}
 
 Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
                                                      std::shared_ptr<spdlog::logger> logger) {
@@ -40,29 +41,42 @@ SwarmNode::~SwarmNode() {
     content->keep_layers();
     content->detach();
   }
+  // What still waits on the loop may hold one, and it the loop.
+  for (const auto& removed : removed_)
+    if (const auto content = removed.lock()) content->detach();
 }
 
 std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRoots> roots,
                                                std::unique_ptr<cache::Store> store,
-                                               engine::TorrentConfig config) {
-  auto content = std::make_shared<TorrentContent>(roots, std::move(store), kBlockMemory);
+                                               engine::TorrentConfig config, Dispose dispose) {
+  auto made = std::make_unique<TorrentContent>(roots, std::move(store), kBlockMemory);
+  std::shared_ptr<TorrentContent> content;
+  if (dispose) {
+    content.reset(made.release(), [dispose = std::move(dispose)](TorrentContent* unused) {
+      dispose(std::unique_ptr<TorrentContent>(unused));
+    });
+  } else {
+    content = std::move(made);
+  }
   net::TorrentSetup setup;
   setup.roots = std::move(roots);
   setup.store = &content->store();
   setup.keep = content.get();
+  setup.owner = content;
   setup.config = std::move(config);
   setup.config.client_name = "swarmfs " SWARMFS_VERSION;
   setup.peers = peers_;
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
-  content->attach(session_->add(std::move(setup)));
+  share_memory();
+  content->attach(session_->add(std::move(setup)), io_);
   return content;
 }
 
 void SwarmNode::set_limits(const Limits& limits) {
   const std::lock_guard lock(limits_mutex_);
   limits_ = limits;
-  boost::asio::post(io_, [this, limits] { session_->set_limits(limits); });
+  boost::asio::post(*io_, [this, limits] { session_->set_limits(limits); });
 }
 
 Limits SwarmNode::limits() const {
@@ -70,11 +84,25 @@ Limits SwarmNode::limits() const {
   return limits_;
 }
 
-void SwarmNode::stop() {
-  if (std::exchange(stopping_, true)) return;
-  session_->stop([this] { io_.stop(); });
+void SwarmNode::remove(const std::shared_ptr<TorrentContent>& content, const Error& why) {
+  std::erase(contents_, content);
+  std::erase_if(removed_, [](const auto& other) { return other.expired(); });
+  removed_.push_back(content);
+  share_memory();
+  if (!stopping_) session_->remove(content->shared_driver(), why, [] {});
 }
 
-void SwarmNode::run() { io_.run(); }
+void SwarmNode::share_memory() {
+  if (contents_.empty()) return;
+  const std::uint64_t share = std::min(kBlockMemory, kAllBlockMemory / contents_.size());
+  for (const auto& content : contents_) content->set_memory(share);
+}
+
+void SwarmNode::stop() {
+  if (std::exchange(stopping_, true)) return;
+  session_->stop([this] { io_->stop(); });
+}
+
+void SwarmNode::run() { io_->run(); }
 
 }  // namespace swarmfs::mount

@@ -23,40 +23,54 @@ class SwarmNode {
                                                    std::shared_ptr<spdlog::logger> logger);
   ~SwarmNode();
 
-  /// Joins the swarm of a torrent kept in `store`, which verifies with the same roots.
+  /// Gets a content that nobody uses any more, on whatever thread that was noticed. Destroying it
+  /// waits for the disk, which is for a thread that may.
+  using Dispose = std::function<void(std::unique_ptr<TorrentContent>)>;
+  /// Joins the swarm of a torrent kept in `store`, which verifies with the same roots. On the
+  /// loop's thread, or before run(). Without `dispose` the last user destroys it.
   std::shared_ptr<TorrentContent> add(std::shared_ptr<metainfo::PieceRoots> roots,
                                       std::unique_ptr<cache::Store> store,
-                                      engine::TorrentConfig config);
+                                      engine::TorrentConfig config, Dispose dispose = {});
+  /// Leaves the swarm: reads that wait end with `why` at once, trackers are told. On the loop's
+  /// thread. Content and store end when nobody else uses them.
+  void remove(const std::shared_ptr<TorrentContent>& content, const Error& why);
 
   /// What all torrents together may do. Thread-safe; holds from the next turn of the loop on.
   void set_limits(const Limits& limits);
   Limits limits() const;
 
-  boost::asio::io_context& io() { return io_; }
+  boost::asio::io_context& io() { return *io_; }
   std::uint16_t port() const { return session_->port(); }
   /// Says goodbye to trackers and peers; run() returns soon after. From the loop's thread, or
   /// through a post to it.
   void stop();
   /// Serves until stop().
   void run();
+  /// stop() was called. On the loop's thread.
+  bool stopping() const { return stopping_; }
 
  private:
+  void share_memory();
   SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
-  boost::asio::io_context io_{1};
+  /// Shared: a content that was removed may be on its way to its end when this has ended.
+  std::shared_ptr<boost::asio::io_context> io_ = std::make_shared<boost::asio::io_context>(1);
   std::shared_ptr<spdlog::logger> logger_;
   std::vector<Endpoint> peers_;
   /// Before the session, whose drivers use them until they are stopped.
   std::vector<std::shared_ptr<TorrentContent>> contents_;
+  std::vector<std::weak_ptr<TorrentContent>> removed_;
   std::unique_ptr<net::Session> session_;
   bool stopping_ = false;
   mutable std::mutex limits_mutex_;
   Limits limits_;  ///< as set last
 };
 
-/// Memory for verified blocks beyond those the disk has yet to take.
+/// Memory for verified blocks beyond those the disk has yet to take: for one torrent at most, and
+/// for all together.
 inline constexpr std::uint64_t kBlockMemory = 16 << 20;
+inline constexpr std::uint64_t kAllBlockMemory = 64 << 20;
 
 /// Verifies pieces of a manifest.
 VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots);

@@ -32,13 +32,20 @@ class TorrentContent final : public ContentSource,
   TorrentContent(std::shared_ptr<metainfo::PieceRoots> roots, std::unique_ptr<cache::Store> store,
                  std::uint64_t memory_bytes);
 
-  /// Before the first read that is not answered from disk.
-  void attach(std::shared_ptr<net::TorrentDriver> driver);
-  /// When nobody reads any more: the driver must not outlive its loop.
-  void detach() { driver_.reset(); }
+  /// Before the first read that is not answered from disk. `loop`: what the driver must not
+  /// outlive.
+  void attach(std::shared_ptr<net::TorrentDriver> driver, std::shared_ptr<void> loop);
+  /// When nobody reads any more and the driver is stopped.
+  void detach() {
+    driver_.reset();
+    loop_.reset();
+  }
   net::TorrentDriver& driver() { return *driver_; }
+  const std::shared_ptr<net::TorrentDriver>& shared_driver() const { return driver_; }
   cache::Store& store() { return *store_; }
   const metainfo::Metainfo& metainfo() const { return *roots_->metainfo(); }
+  /// Memory for blocks kept beyond those the disk has yet to take, from now on.
+  void set_memory(std::uint64_t bytes) { memory_.set_capacity(bytes); }
   /// Keeps the piece layers learnt since the last call beside the pieces, for the next run: see
   /// load_layers(). May wait for the disk; one call at a time.
   void keep_layers();
@@ -102,6 +109,7 @@ class TorrentContent final : public ContentSource,
   const Layout& layout_;
   std::unique_ptr<cache::Store> store_;
   cache::BlockCache memory_;
+  std::shared_ptr<void> loop_;  ///< before the driver, which ends first
   std::shared_ptr<net::TorrentDriver> driver_;
   std::atomic<bool> paused_{false};
   std::mutex keep_pins_mutex_;       ///< held while pins are written; before the other

@@ -8,8 +8,10 @@ namespace swarmfs::mount {
 /// Where a torrent's store keeps the numbers of pinned files, each in four bytes, big end first.
 static constexpr std::string_view kPinsKey = "pinned files";
 
-void TorrentContent::attach(std::shared_ptr<net::TorrentDriver> driver) {
+void TorrentContent::attach(std::shared_ptr<net::TorrentDriver> driver,
+                            std::shared_ptr<void> loop) {
   driver_ = std::move(driver);
+  loop_ = std::move(loop);
   const std::lock_guard lock(orders_mutex_);
   if (!pins_.empty()) tell_pins(pins_);
 }

@@ -3,20 +3,28 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <utility>
+#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "mount/control.h"
-#include "mount/exit_codes.h"
 #include "mount/mountpoint.h"
-#include "mount/report.h"
 
 namespace swarmfs::mount {
 
 using nlohmann::json;
-static constexpr Duration kTimeout = std::chrono::seconds(5);
 
-Result<OnMount> locate(const std::string& given) {
+/// A mount that is busy still answers what it is called.
+static constexpr Duration kAnswerTime = std::chrono::seconds(3);
+
+Result<WhichMount> mount_at(const std::string& mountpoint) {
+  const auto path = canonical_mountpoint(mountpoint);
+  if (!path) return path.error();
+  const auto folder = control_folder();
+  if (!folder) return folder.error();
+  return WhichMount{*path, control_path(*folder, *path), ""};
+}
+
+Result<WhichMount> mount_of(const std::string& given) {
   struct stat st {};
   // A dead mount is told apart from a path that is not there: the socket says.
   if (::lstat(given.c_str(), &st) != 0 && errno != ENOTCONN)
@@ -29,61 +37,28 @@ Result<OnMount> locate(const std::string& given) {
     return fail(ErrorKind::not_found, given + " is not on a swarmfs mount");
   const auto folder = control_folder();
   if (!folder) return folder.error();
-  return OnMount{control_path(*folder, point),
-                 path->size() > point.size() ? path->substr(point.size() + 1) : ""};
+  return WhichMount{point, control_path(*folder, point),
+                    path->size() > point.size() ? path->substr(point.size() + 1) : ""};
 }
 
-Result<std::vector<OnMount>> name_or_path(const std::string& text) {
-  if (!text.empty())
-    if (auto place = locate(text)) return std::vector{std::move(*place)};
+Result<WhichMount> mount_meant(const std::string& mountpoint, const std::string& option) {
+  if (!mountpoint.empty()) return mount_at(mountpoint);
   const auto folder = control_folder();
   if (!folder) return folder.error();
-  std::vector<OnMount> places;
-  for (auto& socket : control_sockets(*folder)) places.push_back({std::move(socket), text});
-  return places;
-}
-
-static Result<json> ask(const OnMount& place, json request) {
-  if (!place.below.empty()) request["path"] = place.below;
-  const auto reply = control_call(place.socket, std::move(request), kTimeout);
-  if (!reply) return reply.error();
-  return Result<json>(boost::system::in_place_value, json::parse(*reply));
-}
-
-Result<json> order(const std::vector<OnMount>& places, json request, const std::string& text) {
-  json replies = json::array();
-  for (const OnMount& place : places) {
-    auto reply = ask(place, request);
-    if (!reply && reply.error().kind == ErrorKind::not_found) continue;
-    if (!reply) return reply.error();
-    replies.push_back(std::move(*reply));
+  std::vector<WhichMount> running;
+  std::string names;
+  for (const auto& socket : control_sockets(*folder)) {
+    const auto reply = control_request(socket, "status", kAnswerTime);
+    if (!reply) continue;  // left by a dead one
+    const json status = json::parse(*reply).value("status", json::object());
+    running.push_back({status.value("mountpoint", ""), socket, ""});
+    names += (names.empty() ? "" : ", ") + running.back().mountpoint;
   }
-  if (replies.empty())
-    return fail(ErrorKind::not_found,
-                text.empty() ? "nothing is mounted"
-                             : text + " is neither a torrent of a mount of yours nor on one");
-  return Result<json>(boost::system::in_place_value, std::move(replies));
-}
-
-Result<json> order_on_path(const std::string& path, json request) {
-  const auto place = locate(path);
-  if (!place) return place.error();
-  auto reply = ask(*place, std::move(request));
-  if (!reply && reply.error().kind == ErrorKind::not_found)
-    return fail(ErrorKind::not_found, path + " is no file or folder of a torrent, or not yours");
-  return reply;
-}
-
-int answer(const Result<json>& reply, bool as_json, const std::function<void(const json&)>& show) {
-  if (!reply) return report(reply.error());
-  if (as_json) {
-    std::printf("%s\n", reply->dump(2, ' ', false, json::error_handler_t::replace).c_str());
-  } else if (reply->is_array()) {
-    for (const json& one : *reply) show(one);
-  } else {
-    show(*reply);
-  }
-  return kOk;
+  if (running.empty()) return fail(ErrorKind::not_found, "no swarmfs of yours is mounted");
+  if (running.size() > 1)
+    return fail(ErrorKind::bad_input,
+                "several are mounted: " + names + "; say which with " + option);
+  return running.front();
 }
 
 }  // namespace swarmfs::mount

@@ -27,8 +27,7 @@ class Worker {
   Worker(Link& link, std::shared_ptr<spdlog::logger> logger)
       : link_(link), logger_(std::move(logger)) {}
 
-  int run(const std::function<Result<MountOptions>()>& prepare,
-          const std::function<void()>& on_visible);
+  int run(MountOptions options, const std::function<void()>& on_visible);
 
  private:
   LinkListener::Handlers handlers();
@@ -45,18 +44,16 @@ class Worker {
   std::optional<MountEntry> mount_;
 };
 
-int Worker::run(const std::function<Result<MountOptions>()>& prepare,
-                const std::function<void()>& on_visible) {
+int Worker::run(MountOptions options, const std::function<void()>& on_visible) {
   // The first of all: from here on the worker does not outlive its supervisor.
   const LinkListener listener(link_, handlers(), kGrace);
-  auto options = prepare();
-  if (!options) return failed(options.error());
-  mountpoint_ = options->mountpoint;
-  options->supervisor_pid = ::getppid();
-  options->hooks.on_mounted = [this](unsigned connection) { on_mounted(connection); };
-  options->hooks.on_first_open = [this] { link_.send(Note::opened); };
-  options->hooks.on_ending = [this] { link_.send(Note::ending); };
-  auto service = MountService::start(*options, logger_);
+  mountpoint_ = options.mountpoint;
+  const pid_t supervisor = ::getppid();
+  options.supervisor_pid = supervisor;
+  options.hooks.on_mounted = [this](unsigned connection) { on_mounted(connection); };
+  options.hooks.on_first_open = [this] { link_.send(Note::opened); };
+  options.hooks.on_ending = [this] { link_.send(Note::ending); };
+  auto service = MountService::start(std::move(options), logger_);
   if (!service) return failed(service.error());
   on_visible();
   link_.send(Note::ready);
@@ -69,7 +66,7 @@ int Worker::run(const std::function<Result<MountOptions>()>& prepare,
   serving(nullptr);
   service->reset();
   // The supervisor would see to a connection that was cut without an unmount.
-  if (mount_ && ::getppid() != options->supervisor_pid) remove_dead_mount(*mount_);
+  if (mount_ && ::getppid() != supervisor) remove_dead_mount(*mount_);
   return code;
 }
 
@@ -120,11 +117,10 @@ int Worker::failed(const Error& error) const {
 
 }  // namespace
 
-int run_worker(Link& link, const std::function<Result<MountOptions>()>& prepare,
-               const std::shared_ptr<spdlog::logger>& logger,
+int run_worker(Link& link, MountOptions options, const std::shared_ptr<spdlog::logger>& logger,
                const std::function<void()>& on_visible) {
   try {
-    return Worker(link, logger).run(prepare, on_visible);
+    return Worker(link, logger).run(std::move(options), on_visible);
   } catch (const std::exception& e) {
     link.send(Note::failed, to_text(fail(ErrorKind::cancelled, e.what())));
     return kFailed;

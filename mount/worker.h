@@ -12,10 +12,9 @@
 namespace swarmfs::mount {
 
 /// Mounts and serves until the mount ends, by its user or because the supervisor is gone; tells the
-/// supervisor what Note names. `prepare` fills in what is parsed only here, and `on_visible` is
-/// called when the tree is. Returns an ExitCode; errors have been told to the supervisor.
-int run_worker(Link& link, const std::function<Result<MountOptions>()>& prepare,
-               const std::shared_ptr<spdlog::logger>& logger,
+/// supervisor what Note names. `on_visible` is called when the tree is. Returns an ExitCode; errors
+/// have been told to the supervisor.
+int run_worker(Link& link, MountOptions options, const std::shared_ptr<spdlog::logger>& logger,
                const std::function<void()>& on_visible);
 
 }  // namespace swarmfs::mount

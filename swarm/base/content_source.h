@@ -83,6 +83,10 @@ class ContentSource {
   virtual std::string piece_map(FileIndex file) const = 0;
   /// The user wants all of this file to be here.
   virtual bool is_pinned(FileIndex) const { return false; }
+  /// "open" if reads can be had, else "opening", or "broken: " and why; for people.
+  virtual std::string state_text() const { return "open"; }
+  /// Connections to peers.
+  virtual std::uint32_t peers() const { return 0; }
 };
 
 }  // namespace swarmfs

@@ -34,6 +34,8 @@ std::string_view to_string(ErrorKind kind) {
       return "hash mismatch";
     case ErrorKind::network:
       return "network error";
+    case ErrorKind::gone:
+      return "gone";
   }
   return "unknown";
 }

@@ -25,6 +25,7 @@ enum class ErrorKind : std::uint8_t {
   protocol,     ///< a peer or tracker broke its protocol
   mismatch,     ///< data and hash differ
   network,      ///< no connection, refused, unreachable
+  gone,         ///< what it belonged to has been removed meanwhile
 };
 
 std::string_view to_string(ErrorKind kind);

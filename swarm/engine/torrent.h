@@ -25,8 +25,8 @@
 #include "swarm/engine/peer_book.h"
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
-#include "swarm/engine/read_turns.h"
 #include "swarm/engine/rate_limiter.h"
+#include "swarm/engine/read_turns.h"
 #include "swarm/engine/torrent_explain.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/engine/wait_trace.h"
@@ -158,6 +158,8 @@ class Torrent {
   /// stopped, and reads of what is not here fail with mismatch.
   bool contradicted() const { return contradicted_; }
   TorrentStats stats(TimePoint now) const;
+  /// Every connected peer whose handshake has come.
+  std::vector<PeerView> peers(TimePoint now) const;
   /// What these parked reads wait for, in the order given; those that are not parked are left out.
   /// At most kMaxExplainedReads of them.
   TorrentView explain(std::span<const ReadId> reads, TimePoint now) const;

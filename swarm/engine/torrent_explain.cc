@@ -48,10 +48,22 @@ PeerView Torrent::view_peer(const Peer& peer) {
   if (view.client.empty() && peer.client_id[0] == '-' && peer.client_id[7] == '-')
     view.client.assign(peer.client_id.begin() + 1, peer.client_id.begin() + 7);
   view.choking = peer.peer_choking;
+  view.choked = peer.am_choking;
   view.snubbed = peer.snubbed;
   view.rtt = peer.pace.rtt();
   view.rate_bps = peer.pace.rate_bps();
   return view;
+}
+
+std::vector<PeerView> Torrent::peers(TimePoint now) const {
+  std::vector<PeerView> views;
+  for (const auto& [id, peer] : peers_) {
+    if (peer->closing || !peer->ready) continue;
+    PeerView& view = views.emplace_back(view_peer(*peer));
+    view.down_bps = peer->down.bps(now);
+    view.up_bps = peer->up.bps(now);
+  }
+  return views;
 }
 
 WaitCause Torrent::why_not_asked(PieceIndex piece) const {

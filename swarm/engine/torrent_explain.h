@@ -30,6 +30,9 @@ struct PeerView {
   bool snubbed = false;  ///< owes blocks and has sent none for long
   Duration rtt{};        ///< the smallest of late
   double rate_bps = 0;   ///< bytes a second, while it had something to send; 0: not seen at work
+  bool choked = false;   ///< by us
+  double down_bps = 0;   ///< bytes a second of late, from it
+  double up_bps = 0;     ///< and to it; both only from Torrent::peers()
 };
 
 /// A request in flight.

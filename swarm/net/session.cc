@@ -1,5 +1,6 @@
 #include "swarm/net/session.h"
 
+#include <algorithm>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -215,6 +216,24 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
 void Session::set_limits(const engine::RateLimits& limits) {
   limits_->set(limits, std::chrono::steady_clock::now());
   for (const Member& member : members_) member.driver->limits_changed();
+}
+
+void Session::remove(const std::shared_ptr<TorrentDriver>& driver, const Error& why,
+                     std::function<void()> done) {
+  const auto member = std::find_if(members_.begin(), members_.end(),
+                                   [&](const Member& m) { return m.driver.get() == driver.get(); });
+  if (member == members_.end() || stopped_) return;
+  const auto trackers = leaving_.insert(leaving_.end(), std::move(member->trackers));
+  members_.erase(member);
+  driver->stop(why);
+  (*trackers)->stop([this, trackers, done = std::move(done)] {
+    // Not from under its own feet: it is the tracker's announcing that calls.
+    asio::post(io_, [this, trackers, done] {
+      if (stopped_) return;
+      leaving_.erase(trackers);
+      done();
+    });
+  });
 }
 
 void Session::stop(std::function<void()> done) {

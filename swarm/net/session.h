@@ -49,6 +49,11 @@ class Session {
 
   /// What all torrents together may do.
   void set_limits(const engine::RateLimits& limits);
+  /// Leaves a torrent's swarm: its reads end with `why` and its connections close at once. `done`
+  /// comes on the io_context's thread when its trackers have been told, two seconds later at most;
+  /// never if stop() comes before that.
+  void remove(const std::shared_ptr<TorrentDriver>& driver, const Error& why,
+              std::function<void()> done);
 
   /// Announces the end to trackers (at most two seconds), closes everything, then calls `done`.
   void stop(std::function<void()> done);
@@ -82,6 +87,7 @@ class Session {
   std::vector<Member> members_;
   /// Shared, since torrents may end after the session.
   std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();
+  std::list<std::shared_ptr<TorrentTrackers>> leaving_;  ///< say goodbye; nobody else has them
   bool stopped_ = false;
 };
 

@@ -55,20 +55,22 @@ void TorrentDriver::start() {
   add_candidates(setup_.peers, engine::PeerSource::user);
 }
 
-void TorrentDriver::stop() {
+void TorrentDriver::stop(const Error& why) {
   if (std::exchange(stopped_, true)) return;
+  stopped_why_ = why;
   timer_.cancel();
   room_timer_.cancel();
   for (auto& [id, connection] : connections_) connection->close();
   connections_.clear();
+  count_connections();
   for (auto& [endpoint, socket] : dialling_) {
     error_code ignored;
     socket->close(ignored);
   }
   dialling_.clear();
   const auto answers = std::exchange(answers_, {});
-  for (const auto& [read, parked] : answers)
-    parked.answer(fail(ErrorKind::cancelled, "the filesystem is shutting down"), parked.trace);
+  for (const auto& [read, parked] : answers) parked.answer(why, parked.trace);
+  setup_.owner.reset();
 }
 
 /// Every call into the engine goes through here: what it made due for readers is given to them
@@ -79,6 +81,7 @@ void TorrentDriver::engine_event(Event&& event) {
   ++depth_;
   event();
   if (--depth_ > 0) return;
+  count_connections();
   for (const auto& [read, bytes] : std::exchange(grown_, {}))
     if (const auto it = answers_.find(read); it != answers_.end()) it->second.part(bytes);
   while (!due_.empty())
@@ -98,9 +101,10 @@ void TorrentDriver::engine_event(Event&& event) {
 
 template <class Work, class Then>
 void TorrentDriver::on_pool(asio::thread_pool& pool, Work work, Then then) {
-  asio::post(pool, [weak = weak_from_this(), &io = io_, work = std::move(work),
-                    then = std::move(then)]() mutable {
+  asio::post(pool, [weak = weak_from_this(), &io = io_, owner = setup_.owner,
+                    work = std::move(work), then = std::move(then)]() mutable {
     auto result = work();
+    owner.reset();
     asio::post(io, [weak, then = std::move(then), result = std::move(result)]() mutable {
       if (auto self = weak.lock(); self && !self->stopped_) then(*self, std::move(result));
     });
@@ -361,7 +365,7 @@ ReadId TorrentDriver::park_read(engine::ReadOwner owner, std::vector<Layout::Spa
   asio::post(io_, [self = shared_from_this(), id, owner, spans = std::move(spans),
                    answer = std::move(answer), part = std::move(part)]() mutable {
     const engine::WaitTrace from_now(now());
-    if (self->stopped_) return answer(fail(ErrorKind::cancelled, "shutting down"), from_now);
+    if (self->stopped_) return answer(self->stopped_why_, from_now);
     self->answers_.emplace(id, Parked{std::move(answer), std::move(part), from_now});
     self->engine_event([&] { self->torrent_->add_read(id, owner, std::move(spans), now()); });
   });
@@ -457,6 +461,12 @@ void TorrentDriver::run_on_pool(std::function<void()> work) { asio::post(pool_, 
 void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answer) {
   asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {
     answer(self->torrent_->stats(now()));
+  });
+}
+
+void TorrentDriver::list_peers(std::function<void(std::vector<engine::PeerView>)> answer) {
+  asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {
+    answer(self->torrent_->peers(now()));
   });
 }
 

@@ -21,11 +21,15 @@
 
 namespace swarmfs::net {
 
-/// What a torrent runs on. `store` and `keep` outlive the driver.
+/// What a torrent runs on. `store` and `keep` outlive the driver, or until it is stopped and
+/// `owner` is let go.
 struct TorrentSetup {
   std::shared_ptr<metainfo::PieceRoots> roots;
   PieceStore* store = nullptr;
   BlockKeep* keep = nullptr;
+  /// Of store and keep; may be null. Let go once the driver is stopped and none of its work is on a
+  /// pool any more.
+  std::shared_ptr<void> owner;
   engine::TorrentConfig config;
   std::vector<Endpoint> peers;  ///< given by the user
   /// Keeps the piece layers learnt so far for a later run. On the pool for the disk, which it may
@@ -47,8 +51,8 @@ class TorrentDriver final : public engine::TorrentHost,
                 std::shared_ptr<spdlog::logger> logger);
   ~TorrentDriver() override;
   void start();
-  /// Closes all connections; nothing is called back afterwards.
-  void stop();
+  /// Closes all connections and ends waiting reads with `why`; nothing is called back afterwards.
+  void stop(const Error& why = {ErrorKind::cancelled, "the filesystem is shutting down"});
 
   const metainfo::Metainfo& metainfo() const { return *setup_.roots->metainfo(); }
   const engine::Torrent& torrent() const { return *torrent_; }
@@ -97,8 +101,12 @@ class TorrentDriver final : public engine::TorrentHost,
   void prefetch(std::vector<Layout::PieceRange> ranges);
   /// Runs slow local work, such as reading the disk, on the session's pool.
   void run_on_pool(std::function<void()> work);
+  /// Connections, also those whose handshake is still to come.
+  std::uint32_t connection_count() const { return connection_count_; }
   /// `answer` runs on the io thread.
   void query(std::function<void(const engine::TorrentStats&)> answer);
+  /// Every connected peer. `answer` runs on the io thread.
+  void list_peers(std::function<void(std::vector<engine::PeerView>)> answer);
   struct Explanation {
     engine::TorrentView torrent;
     std::vector<std::string> trackers;  ///< a line each: what it said last
@@ -138,6 +146,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void connected(boost::asio::ip::tcp::socket socket, const Endpoint& endpoint,
                  std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
+  void count_connections() { connection_count_ = static_cast<std::uint32_t>(connections_.size()); }
   void answer_read(ReadId read, Result<> result);
   void check_room();
   void keep_layers();
@@ -175,6 +184,8 @@ class TorrentDriver final : public engine::TorrentHost,
   std::function<void(bool)> pause_callback_;
   std::function<std::vector<std::string>()> tracker_words_;
   bool stopped_ = false;
+  Error stopped_why_;
+  std::atomic<std::uint32_t> connection_count_{0};
   unsigned depth_ = 0;
 };
 

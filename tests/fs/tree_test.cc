@@ -74,7 +74,7 @@ TEST(Tree, ShowsFoldersFilesAndLinksWithTheirAttributes) {
   EXPECT_EQ(tree.path(at(tree, {"t", "a", "b", "link"})), "t/a/b/link");
   EXPECT_EQ(tree.path(at(tree, {"t"})), "t");
   EXPECT_EQ(tree.path(kRootIno), "");
-  EXPECT_EQ(tree.path(kRootIno + 1), std::nullopt);
+  EXPECT_EQ(tree.path(Ino{99} << kPartBits), std::nullopt);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b", "link"}))->size, 11U);
   EXPECT_EQ(tree.attributes(at(tree, {"t"}))->links, 3U);
   EXPECT_EQ(tree.attributes(at(tree, {"t", "a", "b"}))->links, 2U);
@@ -184,7 +184,7 @@ TEST(Tree, ListsFromAnyOffsetTheSameRest) {
   EXPECT_EQ(piecewise, all);
 }
 
-TEST(Tree, ReadsWhileTorrentsAreAdded) {
+TEST(Tree, ReadsWhileTorrentsComeAndGo) {
   Tree tree(0);
   std::atomic<bool> done{false};
   std::vector<std::thread> readers;
@@ -200,9 +200,91 @@ TEST(Tree, ReadsWhileTorrentsAreAdded) {
   }
   for (int i = 0; i < 200; ++i)
     ASSERT_TRUE(tree.add_torrent(torrent("t" + std::to_string(i), {file({"a"}, 1)})));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(tree.remove_torrent("t" + std::to_string(i)));
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(tree.add_torrent(torrent("t" + std::to_string(i), {file({"a"}, 1)})));
   done = true;
   for (auto& reader : readers) reader.join();
   EXPECT_EQ(names(tree, kRootIno).size(), 202U);
+}
+
+TEST(Tree, RemovesATorrentAndNeverUsesItsInodesAgain) {
+  Tree tree(0);
+  ASSERT_TRUE(tree.add_torrent(torrent("t", {file({"d", "a"}, 10)})));
+  ASSERT_TRUE(tree.add_torrent(torrent("u", {file({"a"}, 5)})));
+  const Ino folder = at(tree, {"t"}), a = at(tree, {"t", "d", "a"});
+  const auto open = tree.open_target(a);
+  EXPECT_FALSE(tree.remove_torrent("none"));
+  EXPECT_TRUE(tree.remove_torrent("t"));
+  EXPECT_FALSE(tree.remove_torrent("t"));
+  EXPECT_EQ(names(tree, kRootIno), (std::vector<std::string>{".", "..", "u"}));
+  EXPECT_EQ(tree.totals().bytes, 5U);
+  EXPECT_EQ(tree.totals().entries, 2U);
+  EXPECT_EQ(tree.attributes(kRootIno)->links, 3U);
+  for (const Ino ino : {folder, a}) {
+    EXPECT_FALSE(tree.attributes(ino));
+    EXPECT_FALSE(tree.path(ino));
+    EXPECT_FALSE(tree.open_target(ino));
+    EXPECT_FALSE(tree.lookup(ino, "d"));
+    EXPECT_FALSE(tree.attribute(ino, "user.swarmfs.progress"));
+    EXPECT_FALSE(tree.list(ino, 0, [](auto...) { return true; }));
+  }
+  EXPECT_TRUE(open->source) << "who has it open keeps the source";
+  ASSERT_EQ(tree.add_torrent(torrent("t", {file({"d", "a"}, 10)})).value(), "t");
+  EXPECT_NE(at(tree, {"t"}), folder);
+  EXPECT_NE(at(tree, {"t", "d", "a"}), a);
+  EXPECT_FALSE(tree.attributes(a));
+}
+
+TEST(Tree, ListsTheRootFromAnOffsetWhateverCameAndWentMeanwhile) {
+  Tree tree(0);
+  for (const char* name : {"a", "b", "c", "d"})
+    ASSERT_TRUE(tree.add_torrent(torrent(name, {file({"x"}, 1)})));
+  std::uint64_t after_b = 0;
+  tree.list(kRootIno, 0, [&](const char* name, Ino, NodeKind, std::uint64_t next) {
+    if (name == std::string("b")) after_b = next;
+    return true;
+  });
+  EXPECT_TRUE(tree.remove_torrent("a"));
+  EXPECT_TRUE(tree.remove_torrent("b"));
+  ASSERT_TRUE(tree.add_torrent(torrent("e", {file({"x"}, 1)})));
+  EXPECT_EQ(names(tree, kRootIno, after_b), (std::vector<std::string>{"c", "d", "e"}));
+  EXPECT_TRUE(tree.remove_torrent("c"));
+  EXPECT_EQ(names(tree, kRootIno, after_b), (std::vector<std::string>{"d", "e"}));
+}
+
+TEST(TreeInfo, IsFoundByNameAndListedNowhere) {
+  Tree tree(7);
+  ASSERT_TRUE(tree.add_torrent(torrent("t", {file({"a"}, 1)})));
+  EXPECT_EQ(names(tree, kRootIno), (std::vector<std::string>{".", "..", "t"}));
+  const Ino folder = at(tree, {".swarmfs"});
+  ASSERT_NE(folder, 0U);
+  EXPECT_EQ(tree.attributes(folder)->permissions, 0500U);
+  EXPECT_EQ(names(tree, folder),
+            (std::vector<std::string>{".", "..", "README", "status", "peers", "torrents"}));
+  EXPECT_EQ(names(tree, folder, 4), (std::vector<std::string>{"peers", "torrents"}));
+  EXPECT_EQ(names(tree, at(tree, {".swarmfs", "torrents"})),
+            (std::vector<std::string>{".", "..", "t"}));
+  EXPECT_EQ(names(tree, at(tree, {".swarmfs", "torrents", "t"})),
+            (std::vector<std::string>{".", "..", "status"}));
+  const Ino peers = at(tree, {".swarmfs", "peers"});
+  EXPECT_EQ(tree.info_file(peers)->kind, InfoKind::peers);
+  EXPECT_EQ(tree.attributes(peers)->permissions, 0400U);
+  EXPECT_EQ(tree.path(peers), ".swarmfs/peers");
+  EXPECT_FALSE(tree.list(peers, 0, [](auto...) { return true; }));
+  const Ino of_t = at(tree, {".swarmfs", "torrents", "t", "status"});
+  EXPECT_EQ(tree.info_file(of_t)->torrent, "t");
+  EXPECT_EQ(tree.path(of_t), ".swarmfs/torrents/t/status");
+  for (const Ino none : {folder, kRootIno, at(tree, {"t"}), at(tree, {"t", "a"})})
+    EXPECT_FALSE(tree.info_file(none));
+  EXPECT_FALSE(tree.open_target(peers));
+  EXPECT_FALSE(tree.attribute(peers, "user.swarmfs.progress"));
+
+  EXPECT_TRUE(tree.remove_torrent("t"));
+  EXPECT_FALSE(tree.info_file(of_t));
+  EXPECT_FALSE(tree.attributes(of_t));
+  EXPECT_EQ(at(tree, {".swarmfs", "torrents", "t"}), 0U);
+  EXPECT_EQ(tree.add_torrent(torrent(".swarmfs", {file({"a"}, 1)})).value(), ".swarmfs (2)");
 }
 
 TEST(Tree, GivesEveryEntryOfALargeTorrentAnInodeOfItsOwn) {

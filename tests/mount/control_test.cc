@@ -32,9 +32,26 @@ struct ControlTest : testing::Test {
   }
   std::unique_ptr<ControlServer> serve() {
     ControlHandlers handlers;
-    handlers.status = [] { return json{{"mountpoint", "/mnt/x"}}; };
     handlers.unmount = [this] { unmounted = true; };
-    handlers.why = [](const std::string& about) { return json{{"about", about}}; };
+    handlers.commands = {{"status",
+                          [](const json&) {
+                            return json{{"status", {{"mountpoint", "/mnt/x"}}}};
+                          }},
+                         {"why",
+                          [](const json& r) {
+                            return json{{"why", {{"about", r.value("path", "")}}}};
+                          }},
+                         {"forbid",
+                          [](const json&) {
+                            return refusal({ErrorKind::permission, "you may not"});
+                          }},
+                         {"throw", [](const json& r) { return json(r.at("nothing")); }},
+                         {"wait", [this](const json&) {
+                            ++waiting;
+                            while (!let_go)
+                              std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                            return json::object();
+                          }}};
     return std::move(ControlServer::listen(path, std::move(handlers)).value());
   }
   Fd connect() const {
@@ -46,6 +63,8 @@ struct ControlTest : testing::Test {
   }
   std::string runtime, folder, path;
   std::atomic<bool> unmounted{false};
+  std::atomic<int> waiting{0};
+  std::atomic<bool> let_go{false};
 };
 
 TEST_F(ControlTest, AnswersStatusAndUnmount) {
@@ -70,10 +89,28 @@ TEST_F(ControlTest, AnswersWhyForAPathAndForAll) {
     ASSERT_TRUE(why) << why.error().message;
     EXPECT_EQ(json::parse(*why)["why"]["about"], about);
   }
-  bool unmount = false;
-  const auto reply =
-      json::parse(control_reply(R"({"version":1,"command":"why","path":7})", {}, unmount));
-  EXPECT_EQ(reply["ok"], false);
+}
+
+TEST_F(ControlTest, PassesOnRefusalsWithTheirKindAndWhatIsThrown) {
+  const auto server = serve();
+  const auto refused = control_request(path, "forbid", seconds(5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::permission);
+  EXPECT_EQ(refused.error().message, "you may not");
+  EXPECT_FALSE(control_request(path, "throw", seconds(5)));
+  EXPECT_FALSE(control_send(path, {{"command", "why"}, {"path", 7}}, seconds(5)));
+  const auto unknown = control_request(path, "dance", seconds(5));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().kind, ErrorKind::protocol);
+}
+
+TEST_F(ControlTest, ACommandThatTakesLongKeepsNobodyElseWaiting) {
+  const auto server = serve();
+  std::thread slow([&] { EXPECT_TRUE(control_request(path, "wait", seconds(30))); });
+  while (waiting == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(control_request(path, "status", seconds(10)));
+  let_go = true;
+  slow.join();
 }
 
 TEST_F(ControlTest, IsForItsOwnerOnly) {

@@ -24,9 +24,27 @@ TEST(MountHelper, TurnsOptionsIntoFlagsAndDropsGenericOnes) {
                  "noauto,user,_netdev,nofail,"
                  "x-systemd.automount,noatime"})
                 .value(),
-            (Words{"swarmfs", "mount", "--allow-other", "--cache-dir", "/var/c", "--peer",
-                   "10.0.0.1:1", "--peer", "[::1]:2", "--read-timeout", "5", "--on-demand",
-                   "--no-restart", "--watchdog", "9", "--limit-up", "1M", "--no-reads-exempt", "--", "/x.torrent", "/mnt/x"}));
+            (Words{"swarmfs",
+                   "mount",
+                   "--allow-other",
+                   "--cache-dir",
+                   "/var/c",
+                   "--peer",
+                   "10.0.0.1:1",
+                   "--peer",
+                   "[::1]:2",
+                   "--read-timeout",
+                   "5",
+                   "--on-demand",
+                   "--no-restart",
+                   "--watchdog",
+                   "9",
+                   "--limit-up",
+                   "1M",
+                   "--no-reads-exempt",
+                   "--",
+                   "/x.torrent",
+                   "/mnt/x"}));
 }
 
 TEST(MountHelper, TakesOptionsInAnyPlaceEscapedCommasAndSeveralManifests) {

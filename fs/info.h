@@ -1,0 +1,21 @@
+// The hidden folder of a mount: text files about it, which a lookup finds and no listing of the
+// root shows. The tree knows their names; what they say is made when they are opened, elsewhere.
+//
+//   /.swarmfs/README  status  peers  torrents/<name>/status
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace swarmfs::fs {
+
+inline constexpr const char* kInfoFolder = ".swarmfs";
+
+enum class InfoKind : std::uint8_t { readme, status, peers, torrent_status };
+
+struct InfoFile {
+  InfoKind kind = InfoKind::readme;
+  std::string torrent;  ///< its name in the mount, for torrent_status
+};
+
+}  // namespace swarmfs::fs

@@ -1,0 +1,120 @@
+// MountService: how the mount is, for people and programs.
+#include <future>
+#include <optional>
+#include <utility>
+
+#include "mount/control_orders.h"
+#include "mount/mount_service.h"
+#include "swarm/base/hex.h"
+
+namespace swarmfs::mount {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+/// How long all engines together may take to answer.
+static constexpr Duration kAnswerTime = 500ms;
+
+/// Buckets by powers of two of a microsecond (mount/latency.h), and what follows from them.
+static json latencies_json(const Latencies& l) {
+  return {{"count", l.count()},         {"buckets", l.buckets},        {"p50_us", l.within_us(0.5)},
+          {"p90_us", l.within_us(0.9)}, {"p99_us", l.within_us(0.99)}, {"max_us", l.within_us(1)}};
+}
+
+static json latency_json(const FuseStats& fuse) {
+  const auto of = [&](ReadSource source) {
+    return latencies_json(fuse.latency[static_cast<std::size_t>(source)]);
+  };
+  return {{"first_byte", latencies_json(fuse.first_byte)},
+          {"memory", of(ReadSource::memory)},
+          {"disk", of(ReadSource::disk)},
+          {"peer", of(ReadSource::peer)}};
+}
+
+/// `stats`: nothing if the engine was too busy to say.
+static json torrent_status(const MountedTorrent& torrent,
+                           const std::optional<engine::TorrentStats>& stats, bool on_demand,
+                           std::uint64_t waiting_reads) {
+  const metainfo::Metainfo& m = *torrent.metainfo;
+  const engine::TorrentStats s = stats.value_or(engine::TorrentStats{});
+  std::uint64_t here = 0;
+  for (std::size_t i = 0; i < m.files.size(); ++i)
+    if (!m.files[i].pad)
+      here += torrent.source->bytes_here(FileIndex(static_cast<std::uint32_t>(i)));
+  const std::uint64_t size = m.layout.content_size();
+  const bool open = torrent.source->state() == TorrentSource::State::open;
+  const auto content = torrent.source->content();
+  const std::string state = !open            ? torrent.source->state_text()
+                            : !stats         ? "busy"
+                            : s.contradicted ? "manifest contradicts itself"
+                            : s.paused       ? "paused"
+                            : here == size   ? "seeding"
+                            : s.disk_full    ? "disk full"
+                            : s.peers == 0   ? "looking for peers"
+                            : on_demand      ? "on demand"
+                                             : "fetching";
+  return {{"name", torrent.name},
+          {"infohash", to_hex(m.hashes.primary())},
+          {"progress", size == 0 ? 1.0 : static_cast<double>(here) / static_cast<double>(size)},
+          {"bytes_here", here},
+          {"size", size},
+          {"down_rate", s.down_bps},
+          {"up_rate", s.up_bps},
+          {"downloaded", s.downloaded},
+          {"uploaded", s.uploaded},
+          {"wasted", s.wasted},
+          {"failed_pieces", s.failed_pieces},
+          {"layers_missing", s.layers_missing},
+          {"banned_peers", s.banned},
+          {"peers", s.peers},
+          {"seeds", s.seeds},
+          {"waiting_reads", waiting_reads},
+          {"limits", limits_json(content ? content->limits() : Limits{})},
+          {"state", state}};
+}
+
+json MountService::status() {
+  // All are asked at once, so that a busy loop costs the time once.
+  struct Asked {
+    MountedTorrent torrent;
+    std::future<engine::TorrentStats> stats;
+  };
+  std::vector<Asked> asked;
+  for (MountedTorrent& torrent : torrents_->list()) {
+    auto promise = std::make_shared<std::promise<engine::TorrentStats>>();
+    asked.push_back({std::move(torrent), promise->get_future()});
+    if (const auto content = asked.back().torrent.source->content())
+      content->driver().query([promise](const engine::TorrentStats& s) { promise->set_value(s); });
+  }
+  const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
+  json torrents = json::array();
+  for (Asked& a : asked) {
+    std::optional<engine::TorrentStats> stats;
+    const bool open = a.torrent.source->state() == TorrentSource::State::open;
+    if (open && a.stats.wait_until(until) == std::future_status::ready) stats = a.stats.get();
+    torrents.push_back(
+        torrent_status(a.torrent, stats, options_.on_demand, fuse_->waiting(*a.torrent.source)));
+  }
+  const FuseStats fuse = fuse_->stats();
+  return {{"version", 1},
+          {"mountpoint", options_.mountpoint},
+          {"pid", getpid()},
+          {"supervisor_pid", options_.supervisor_pid},
+          {"port", node_->port()},
+          {"limits", limits_json(node_->limits())},
+          {"reads", fuse.reads},
+          {"read_bytes", fuse.bytes},
+          {"read_errors", fuse.errors},
+          {"straddled_reads", fuse.straddled},
+          {"passthrough_opens", fuse.passed},
+          {"latency", latency_json(fuse)},
+          {"torrents", std::move(torrents)}};
+}
+
+json MountService::list() {
+  json list = manifests_->list();
+  list["mountpoint"] = options_.mountpoint;
+  return list;
+}
+
+}  // namespace swarmfs::mount

@@ -1,0 +1,148 @@
+// The torrents of a mount, and how they come and go while it runs.
+//
+// A torrent is shown as soon as its manifest is known; its store is opened behind that, several at
+// a time, because it may take a check of the disk. One that cannot be opened stays as broken, with
+// its reason, and is in nobody's way. A removed one is out of the tree at once, its reads end with
+// `gone`, and its store closes when the last one who is just using it is done.
+#pragma once
+
+#include <spdlog/logger.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "fs/tree.h"
+#include "mount/swarm_node.h"
+#include "mount/torrent_source.h"
+#include "mount/work_pool.h"
+
+namespace swarmfs::mount {
+
+struct TorrentsOptions {
+  std::filesystem::path cache_folder;
+  bool on_demand = false;
+  Duration read_timeout = std::chrono::seconds(60);
+};
+
+/// Who wants a torrent in the mount. It stays as long as anybody does.
+struct Origin {
+  enum class Kind : std::uint8_t { argument, folder, command };
+  Kind kind = Kind::argument;
+  std::string path;  ///< of the manifest
+  auto operator<=>(const Origin&) const = default;
+};
+
+/// "argument", "folder" or "command".
+const char* name_of(Origin::Kind kind);
+
+/// A torrent of the mount. All of it is immutable but the source, which is thread-safe.
+struct MountedTorrent {
+  std::string name;  ///< as the mount shows it
+  std::shared_ptr<const metainfo::Metainfo> metainfo;
+  std::shared_ptr<TorrentSource> source;
+};
+
+/// A manifest that cannot be used.
+struct BrokenManifest {
+  Origin origin;
+  Error error;
+};
+
+/// Thread-safe. Nothing here waits for the network; what waits for the disk says so.
+class Torrents {
+ public:
+  /// Called, without a lock, when a name has left the tree, and again when no read of its files is
+  /// under way any more: the kernel is to forget what it knows of them.
+  using Left = std::function<void(const std::string& name, const ContentSource& source)>;
+
+  /// `node` and `tree` outlive stop(); the node's loop runs, or will.
+  Torrents(TorrentsOptions options, SwarmNode& node, fs::Tree& tree,
+           std::shared_ptr<spdlog::logger> logger);
+  /// Closes every store, several at a time. After stop() and the end of the node.
+  ~Torrents();
+  Torrents(const Torrents&) = delete;
+  Torrents& operator=(const Torrents&) = delete;
+
+  /// Replaces what is called when a torrent leaves; waits for a call that runs.
+  void on_left(Left left);
+
+  struct Added {
+    std::string name;
+    bool already = false;  ///< the same content was there, under this name
+  };
+  /// Shows a torrent and begins to open it. The same content twice, by any of its info hashes, is
+  /// one torrent that both origins want. bad_input for a name that cannot be shown.
+  Result<Added> add(std::shared_ptr<const metainfo::Metainfo> metainfo, const Origin& origin);
+  /// Notes a manifest that cannot be used, for broken(); what its path brought before goes.
+  void add_broken(const Origin& origin, const Error& error);
+
+  /// How a removal goes on: comes when the store is closed, and its data deleted if that was asked
+  /// for, or with what went wrong.
+  using Closed = std::shared_future<Result<>>;
+  /// Takes a torrent away, whoever wants it. With `delete_data` its cache folder goes, and nothing
+  /// else. not_found names what is there.
+  Result<Closed> remove(const std::string& name, bool delete_data);
+  /// This path wants its torrent no longer; the torrent goes if nobody else does.
+  void drop(const Origin& origin);
+
+  std::optional<MountedTorrent> find(const std::string& name) const;
+  /// In the order in which they came.
+  std::vector<MountedTorrent> list() const;
+  std::vector<Origin> origins(const std::string& name) const;
+  std::vector<BrokenManifest> broken() const;
+
+  /// Waits until no torrent is just being opened, or at least one is open and `enough` has passed,
+  /// or `at_most` has. The first error if all that there are is broken.
+  Result<> wait_opened(Duration enough, Duration at_most);
+
+  /// Ends what is being opened, in the time that one read of the disk takes. Before the node ends.
+  void stop();
+
+ private:
+  struct Entry;
+  using EntryPtr = std::shared_ptr<Entry>;
+  EntryPtr same_content(const InfoHashes& hashes) const;
+  EntryPtr named(const std::string& name) const;
+  void open(const EntryPtr& entry, TimePoint until);
+  void open_again(const EntryPtr& entry, TimePoint until);
+  void broke(const EntryPtr& entry, const Error& error);
+  void opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoots> roots,
+              std::unique_ptr<cache::Store> store);
+  void take_out(const EntryPtr& entry);
+  void leave(const EntryPtr& entry);
+  void leave_swarm(const EntryPtr& entry, const std::shared_ptr<TorrentContent>& content);
+  void close(const EntryPtr& entry, std::unique_ptr<TorrentContent> content);
+  void closed(const EntryPtr& entry);
+  void tell_left(const MountedTorrent& torrent);
+
+  const TorrentsOptions options_;
+  SwarmNode& node_;
+  fs::Tree& tree_;
+  std::shared_ptr<spdlog::logger> logger_;
+  std::stop_source stopping_;
+
+  std::mutex left_mutex_;  ///< held while left_ runs
+  Left left_;
+
+  mutable std::mutex mutex_;  ///< guards what follows
+  std::condition_variable changed_;
+  std::vector<EntryPtr> entries_;
+  std::set<std::string> closing_;  ///< cache folders of removed torrents that are not closed yet
+  std::map<Origin, Error> broken_;
+
+  WorkPool openers_{4};
+  WorkPool closers_{4};
+};
+
+}  // namespace swarmfs::mount
