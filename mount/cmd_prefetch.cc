@@ -1,5 +1,6 @@
 // swarmfs prefetch: fetch a file, or some of it, now.
 #include <cstdio>
+#include <optional>
 #include <thread>
 
 #include "mount/commands.h"
@@ -27,13 +28,27 @@ std::uint64_t bytes_of(const json& reply, const char* key) {
   return static_cast<std::uint64_t>(number_of(reply, key));
 }
 
-/// Whether something stands in the way of all that is missing, in words.
+/// Why what is missing will never come: of a torrent whose disk is full, or that has stopped.
+std::optional<Error> hopeless(const json& torrent) {
+  const auto swarm = torrent.find("swarm");
+  if (swarm == torrent.end() || !swarm->is_object()) return std::nullopt;
+  const std::string name = text_of(torrent, "name");
+  if (swarm->value("disk_full", false))
+    return fail(ErrorKind::no_space, name + ": the disk of the cache is full; free some room");
+  if (swarm->value("contradicted", false))
+    return fail(ErrorKind::mismatch, name + " has stopped: its manifest contradicts itself");
+  return std::nullopt;
+}
+
+/// What keeps it from coming now, for people.
 std::string obstacle(const json& reply) {
   std::string words;
   for (const auto& torrent : objects_of(reply, "torrents")) {
     if (bytes_of(torrent, "here") == bytes_of(torrent, "all")) continue;
-    if (torrent.value("disk_full", false)) return "the disk of the cache is full";
-    if (torrent.value("paused", false)) words = "paused";
+    if (torrent.value("paused", false)) return "paused";
+    const auto swarm = torrent.find("swarm");
+    if (swarm != torrent.end() && swarm->is_object() && number_of(*swarm, "peers") == 0)
+      words = "no peers";
   }
   return words;
 }
@@ -42,10 +57,10 @@ std::string obstacle(const json& reply) {
 Result<json> wait_for(const Options& options, Result<json> reply, bool quiet) {
   ProgressLine line("fetching", !quiet && !options.as_json);
   while (reply && bytes_of(*reply, "here") < bytes_of(*reply, "all")) {
-    const std::string why = obstacle(*reply);
-    if (why.ends_with("full"))
-      return fail(ErrorKind::no_space, why + "; free some room and ask again");
-    line.update(bytes_of(*reply, "here"), bytes_of(*reply, "all"), why);
+    for (const auto& torrent : objects_of(*reply, "torrents"))
+      if (bytes_of(torrent, "here") < bytes_of(torrent, "all"))
+        if (const auto error = hopeless(torrent)) return *error;
+    line.update(bytes_of(*reply, "here"), bytes_of(*reply, "all"), obstacle(*reply));
     std::this_thread::sleep_for(kAskEvery);
     reply = order_on_path(options.path,
                           {{"command", "prefetch"}, {"range", options.range}, {"ask_only", true}});

@@ -97,12 +97,16 @@ json pin(const OrderContext& context, const json& request, bool pinned) {
   return {{"torrents", std::move(torrents)}};
 }
 
-bool disk_full(TorrentContent& content) {
-  auto promise = std::make_shared<std::promise<bool>>();
+/// What may stand in the way of a torrent's fetching; nothing if the loop is too busy to say.
+json surroundings(TorrentContent& content) {
+  auto promise = std::make_shared<std::promise<engine::TorrentStats>>();
   auto answer = promise->get_future();
   content.driver().query(
-      [promise](const engine::TorrentStats& stats) { promise->set_value(stats.disk_full); });
-  return answer.wait_for(kAnswerTime) == std::future_status::ready && answer.get();
+      [promise](const engine::TorrentStats& stats) { promise->set_value(stats); });
+  if (answer.wait_for(kAnswerTime) != std::future_status::ready) return nullptr;
+  const engine::TorrentStats stats = answer.get();
+  return {
+      {"peers", stats.peers}, {"disk_full", stats.disk_full}, {"contradicted", stats.contradicted}};
 }
 
 json prefetch(const OrderContext& context, const json& request) {
@@ -128,7 +132,7 @@ json prefetch(const OrderContext& context, const json& request) {
                         {"here", share.here},
                         {"all", share.all},
                         {"paused", target.content->paused()},
-                        {"disk_full", ask_only && disk_full(*target.content)}});
+                        {"swarm", ask_only ? surroundings(*target.content) : json()}});
   }
   return {{"here", sum.here}, {"all", sum.all}, {"torrents", std::move(torrents)}};
 }

@@ -12,8 +12,9 @@
 //   {"command":"pin"} and "unpin" get {"torrents":[{"name","files"}]}, the files pinned or
 //   unpinned.
 //   {"command":"prefetch","range":"0-1M"} asks for that range of each file, all of it without one,
-//   and gets {"here","all","torrents":[{"name","here","all","paused","disk_full"}]} in bytes; with
-//   "ask_only":true it asks for nothing, and knows whether the disk is full.
+//   and gets {"here","all","torrents":[{"name","here","all","paused","swarm"}]} in bytes. With
+//   "ask_only":true it asks for nothing, and "swarm" is {"peers","disk_full","contradicted"}, or
+//   null if the mount is too busy to say.
 #pragma once
 
 #include <functional>

@@ -230,6 +230,9 @@ TEST_F(OrdersTest, AreAboutTheTorrentsAndFilesBelowAPath) {
   EXPECT_EQ(fetched["all"], 128 << 10);
   EXPECT_EQ(fetched["here"], kPiece);
   EXPECT_EQ(fetched["torrents"][0]["paused"], true);
+  const auto asked = ask("prefetch", {{"path", "whole"}, {"ask_only", true}});
+  EXPECT_EQ(asked["torrents"][0]["swarm"],
+            (nlohmann::json{{"peers", 0}, {"disk_full", false}, {"contradicted", false}}));
   ask("resume", nlohmann::json::object());
   EXPECT_FALSE(running.content->paused());
 }
