@@ -280,13 +280,14 @@ void Supervisor::on_time(TimePoint now) {
 void Supervisor::ask(TimePoint now) {
   ask_at_ = now + ask_every_;
   const bool serving = worker_ && worker_->ready && !worker_->ending && !worker_->killed;
-  // Its death and its start have limits of their own.
-  const bool stuck = serving ? !liveness_.answers() : worker_ && worker_->hangs;
-  if (!stuck) ports_.manager.tell("WATCHDOG=1");
+  // A worker's death and its start have limits of their own.
+  const bool well = serving ? liveness_.answers() : !worker_ || !worker_->hangs;
+  if (well) ports_.manager.tell("WATCHDOG=1");
   if (!serving || !link_) return;
   if (liveness_.on_ask()) return kill_worker("does not answer");
   link_->send(Note::ask_alive);
-  if (ports_.manager.present() && now >= status_at_) {
+  // The answer takes a loop that turns: a stuck one would keep the worker from hearing more.
+  if (well && ports_.manager.present() && now >= status_at_) {
     status_at_ = now + kStatusEvery;
     link_->send(Note::ask_status);
   }

@@ -36,6 +36,7 @@ DETACHED_WITHIN = 1 * ARGS.slack
 SERVED_WITHIN = 3 * ARGS.slack
 OK, FAILED, BUSY = 0, 1, 7
 SIZE = 3 * 1024 * 1024 + 77
+BLOCKS = -(-SIZE // 4096)
 USER = "nobody"
 
 
@@ -241,13 +242,14 @@ class SupervisorCase(unittest.TestCase):
         return detached, served
 
     def answers(self):
+        """Whether a process serves it: statfs is asked for anew each time, and says our size."""
         if self.user:  # root may not look
-            return self.run_it("stat", self.point / "file.bin", code=None).returncode == 0
+            done = self.run_it("stat", "-f", "-c", "%b", self.point, code=None)
+            return done.stdout.strip() == str(BLOCKS)
         try:
-            os.stat(self.point / "file.bin")
+            return os.statvfs(self.point).f_blocks == BLOCKS
         except OSError:
             return False
-        return True
 
     def start_reader(self):
         """A process that reads bytes nobody has: prints its errno when that ends."""
@@ -315,7 +317,7 @@ class Killed(SupervisorCase):
         self.kill_worker()
         for reader in readers:
             self.assertEqual(reader.wait(5), 0)
-            self.assertEqual(int(reader.stdout.read()), errno.ENOTCONN)
+            self.assertIn(int(reader.stdout.read()), (errno.ENOTCONN, errno.ECONNABORTED))
         self.assertLess(time.monotonic() - begin, SERVED_WITHIN + 1)
 
     def test_what_was_recorded_is_not_fetched_again(self):
