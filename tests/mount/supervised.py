@@ -73,6 +73,7 @@ class Manager:
     """The socket of a service manager."""
 
     def __init__(self, case, name):
+        self.name = name
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         case.addCleanup(self.socket.close)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -172,14 +173,16 @@ class SupervisorCase(unittest.TestCase):
             self.note_pids()
         return done
 
-    def foreground(self, *extra, env=None, **kwargs):
-        """In the foreground; returns when it is served."""
-        process = subprocess.Popen(self.mount_argv("-f", *extra, **kwargs), cwd="/",
-                                   env={**self.env(), **(env or {})}, stdin=subprocess.DEVNULL,
-                                   **self.as_user())
+    def foreground(self, *extra, manager=None, env=None, **kwargs):
+        """In the foreground; returns when it says that it is ready, to a manager of its own unless
+        there is one."""
+        manager = manager or Manager(self, f"@swarmfs-test-{os.getpid()}-{id(extra)}")
+        process = subprocess.Popen(
+            self.mount_argv("-f", *extra, **kwargs), cwd="/", stdin=subprocess.DEVNULL,
+            env={**self.env(), "NOTIFY_SOCKET": manager.name, **(env or {})}, **self.as_user())
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        await_that("it is served", self.served, 20)
+        manager.await_line("READY=1")
         self.note_pids()
         self.assertEqual(self.supervisor, process.pid)
         return process

@@ -190,7 +190,9 @@ class Ended(SupervisorCase):
         os.kill(self.worker, signal.SIGKILL)
         os.kill(self.supervisor, signal.SIGKILL)
         await_that("both are dead", lambda: not any(alive(p) for p in self.pids), 5)
-        self.assertIn(os.strerror(errno.ENOTCONN), self.run_it("ls", self.point, code=2).stderr)
+        # Its last thread may take a moment longer.
+        await_that("the mount is dead", lambda: os.strerror(errno.ENOTCONN)
+                   in self.run_it("ls", self.point, code=2).stderr, 5)
         self.mount()
         self.check_bytes()
         self.assertEqual(len(table()[str(self.point)]), 1)
@@ -274,8 +276,7 @@ class Service(SupervisorCase):
         for name in (str(self.dir / "notify"), f"@swarmfs-test-{os.getpid()}"):
             with self.subTest(socket=name):
                 manager = Manager(self, name)
-                process = self.foreground(env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "2000000"})
-                manager.await_line("READY=1")
+                process = self.foreground(manager=manager, env={"WATCHDOG_USEC": "2000000"})
                 self.assertIn(f"MAINPID={process.pid}", manager.lines())
                 manager.await_line("WATCHDOG=1")
                 manager.await_line("STATUS=serving")
@@ -305,8 +306,8 @@ class Service(SupervisorCase):
     def test_no_sign_of_life_for_a_worker_that_hangs(self):
         name = str(self.dir / "notify")
         manager = Manager(self, name)
-        self.foreground("--watchdog", "0",
-                        env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "2000000"})
+        self.foreground("--watchdog", "0", manager=manager, env={"WATCHDOG_USEC": "2000000"})
+        manager.forget()
         manager.await_line("WATCHDOG=1")
         os.kill(self.worker, signal.SIGSTOP)
         time.sleep(0.6)  # what was asked before
