@@ -133,9 +133,7 @@ void MountService::end() {
 }
 
 void MountService::ask_alive(std::function<void()> alive) {
-  boost::asio::post(node_->io(), [this, alive = std::move(alive)] {
-    if (fuse_->answers()) alive();
-  });
+  if (fuse_->answers()) boost::asio::post(node_->io(), std::move(alive));
 }
 
 void MountService::reload() {

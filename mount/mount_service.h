@@ -55,7 +55,8 @@ class MountService {
 
   /// Thread-safe; may take seconds if the loop is busy. As ControlHandlers::status.
   nlohmann::json status();
-  /// Calls back from the loop if it still turns and a FUSE thread is free; else never.
+  /// Calls back from the loop if it still turns and a FUSE thread is free; else never. While run()
+  /// runs; one thread at a time.
   void ask_alive(std::function<void()> alive);
   /// Takes the mount off the tree, for the case that the rest cannot end. While run() runs.
   void detach() { fuse_->detach(); }

@@ -72,8 +72,8 @@ class Supervisor {
   void reap();
   void on_death(int status);
   bool remove_mount(Worker& worker);
-  void start_again(const WorkerDeath& death, const std::string& words);
-  void give_up(const std::string& why, int code = kFailed);
+  void start_again(const WorkerDeath& death, const Error& error);
+  void give_up(const Error& error);
   void end(int code) { result_ = code; }
   TimePoint next_event() const;
 
@@ -88,7 +88,8 @@ class Supervisor {
   std::optional<Worker> worker_;
   RestartPolicy policy_;
   Liveness liveness_;
-  bool was_ready_ = false;  ///< some worker was
+  bool was_mounted_ = false;  ///< some worker got that far: from then on, deaths are mended
+  bool was_ready_ = false;    ///< and so far
   bool stopping_ = false;
   std::optional<int> result_;
 
@@ -172,17 +173,15 @@ void Supervisor::receive() {
 
 void Supervisor::start() {
   start_at_.reset();
-  if (was_ready_ && mount_on(options_.mountpoint) != beneath_)
-    return give_up("something else is mounted there now", kBusy);
+  if (was_mounted_ && mount_on(options_.mountpoint) != beneath_)
+    return give_up(fail(ErrorKind::busy, "something else is mounted there now"));
   auto ends = Link::make_pair();
-  if (!ends) return start_again({.by_itself = true}, ends.error().message);
+  if (!ends) return start_again({.by_itself = true}, ends.error());
   auto& [ours, workers] = *ends;
   std::fflush(nullptr);
   const pid_t pid = ::fork();
-  if (pid < 0) {
-    const Error error = Error::from_errno(errno, "cannot start a worker");
-    return start_again({.by_itself = true}, error.message);
-  }
+  if (pid < 0)
+    return start_again({.by_itself = true}, Error::from_errno(errno, "cannot start a worker"));
   if (pid == 0) {
     ours.close();
     be_worker(workers);
@@ -193,7 +192,7 @@ void Supervisor::start() {
   worker_->pid = pid;
   worker_->started = steady_clock::now();
   liveness_.reset();
-  if (was_ready_) kill_at_ = worker_->started + options_.start_within;
+  if (was_mounted_) kill_at_ = worker_->started + options_.start_within;
 }
 
 void Supervisor::be_worker(Link& link) {
@@ -243,10 +242,13 @@ void Supervisor::on_mounted(std::string_view connection) {
       std::from_chars(connection.data(), connection.data() + connection.size(), number);
   if (parsed.ec == std::errc{} && entry && entry->type == kMountType && entry->connection == number)
     worker_->mount = entry;
+  was_mounted_ = true;
+  if (!kill_at_) kill_at_ = steady_clock::now() + options_.start_within;
 }
 
 void Supervisor::on_worker_ready() {
   if (std::exchange(worker_->ready, true)) return;
+  was_mounted_ = true;
   if (!stopping_) kill_at_.reset();
   if (!std::exchange(was_ready_, true)) {
     ports_.on_ready();
@@ -280,13 +282,14 @@ void Supervisor::on_time(TimePoint now) {
 void Supervisor::ask(TimePoint now) {
   ask_at_ = now + ask_every_;
   const bool serving = worker_ && worker_->ready && !worker_->ending && !worker_->killed;
-  // Its death and its start have limits of their own.
-  const bool stuck = serving ? !liveness_.answers() : worker_ && worker_->hangs;
-  if (!stuck) ports_.manager.tell("WATCHDOG=1");
+  // A worker's death and its start have limits of their own.
+  const bool well = serving ? liveness_.answers() : !worker_ || !worker_->hangs;
+  if (well) ports_.manager.tell("WATCHDOG=1");
   if (!serving || !link_) return;
   if (liveness_.on_ask()) return kill_worker("does not answer");
   link_->send(Note::ask_alive);
-  if (ports_.manager.present() && now >= status_at_) {
+  // The answer takes a loop that turns: a stuck one would keep the worker from hearing more.
+  if (well && ports_.manager.present() && now >= status_at_) {
     status_at_ = now + kStatusEvery;
     link_->send(Note::ask_status);
   }
@@ -347,19 +350,20 @@ void Supervisor::on_death(int status) {
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const bool in_order =
       signal == 0 ? WEXITSTATUS(status) == kOk : signal == SIGTERM || signal == SIGINT;
-  const std::string words =
-      "the worker (process " + std::to_string(dead.pid) + ") " +
-      (dead.failure ? "failed: " + dead.failure->message : how_it_died(status));
-  if (!was_ready_ && !stopping_) {
-    end(ports_.on_failed(dead.failure ? *dead.failure : fail(ErrorKind::cancelled, words)));
+  const std::string who = "the worker (process " + std::to_string(dead.pid) + ") ";
+  const Error error = dead.failure
+                          ? fail(dead.failure->kind, who + "failed: " + dead.failure->message)
+                          : fail(ErrorKind::cancelled, who + how_it_died(status));
+  if (!was_mounted_ && !stopping_) {
+    end(ports_.on_failed(dead.failure ? *dead.failure : error));
   } else if (in_order) {
     end(kOk);
   } else if (stopping_ || dead.ending || unmounted) {
-    log_.error("{} while it ended", words);
+    log_.error("{} while it ended", error.message);
     end(kFailed);
   } else {
     const bool by_itself = signal != SIGKILL || dead.killed;
-    start_again({dead.ready, dead.used, by_itself, steady_clock::now() - dead.started}, words);
+    start_again({dead.ready, dead.used, by_itself, steady_clock::now() - dead.started}, error);
   }
 }
 
@@ -389,22 +393,23 @@ bool Supervisor::remove_mount(Worker& worker) {
   return false;
 }
 
-void Supervisor::start_again(const WorkerDeath& death, const std::string& words) {
-  if (!was_ready_) return end(ports_.on_failed(fail(ErrorKind::cancelled, words)));
-  if (!options_.restart) return give_up(words);
+void Supervisor::start_again(const WorkerDeath& death, const Error& error) {
+  if (!was_mounted_) return end(ports_.on_failed(error));
+  if (!options_.restart) return give_up(error);
   const TimePoint now = steady_clock::now();
   const auto pause = policy_.on_death(death, now);
-  if (!pause) return give_up(words + ", as those before it did");
+  if (!pause) return give_up(fail(error.kind, error.message + ", as those before it did"));
   start_at_ = now + *pause;
-  log_.error("{}; another is started in {:.1f} s", words, to_seconds(*pause));
-  ports_.manager.tell_status(words);
+  log_.error("{}; another is started in {:.1f} s", error.message, to_seconds(*pause));
+  ports_.manager.tell_status(error.message);
 }
 
-void Supervisor::give_up(const std::string& why, int code) {
-  log_.error("{} is not served any more: {}", options_.mountpoint, why);
+void Supervisor::give_up(const Error& error) {
+  if (!was_ready_) return end(ports_.on_failed(error));
+  log_.error("{} is not served any more: {}", options_.mountpoint, error.message);
   ports_.manager.tell("STOPPING=1");
-  ports_.manager.tell_status(why);
-  end(code);
+  ports_.manager.tell_status(error.message);
+  end(exit_code_for(error.kind));
 }
 
 }  // namespace

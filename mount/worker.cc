@@ -56,12 +56,12 @@ int Worker::run(MountOptions options, const std::function<void()>& on_visible) {
   auto service = MountService::start(std::move(options), logger_);
   if (!service) return failed(service.error());
   on_visible();
-  link_.send(Note::ready);
   const auto serving = [this](MountService* now) {
     const std::lock_guard lock(mutex_);
     service_ = now;
   };
   serving(service->get());
+  link_.send(Note::ready);
   const int code = (*service)->run();
   serving(nullptr);
   service->reset();

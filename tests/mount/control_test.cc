@@ -200,5 +200,17 @@ TEST(StatusText, RendersTorrentsAndDisarmsNames) {
   EXPECT_EQ(status_text({{"mountpoint", 7}, {"torrents", {1, {{"name", 2}}}}}).substr(0, 1), "\n");
 }
 
+TEST(StatusText, OneLineForAServiceManagerHasNoNames) {
+  const json torrent = {{"name", "a\nb"},    {"bytes_here", 1 << 20}, {"size", 3 << 20},
+                        {"down_rate", 2048}, {"up_rate", 1024},       {"peers", 7},
+                        {"waiting_reads", 3}};
+  EXPECT_EQ(status_line({{"torrents", {torrent, torrent}}}),
+            "33.3 % of 6.0 MiB here, torrents 2, down 4.0 KiB/s, up 2.0 KiB/s, peers 14, "
+            "waiting reads 6");
+  EXPECT_EQ(status_line({{"torrents", json::array()}}),
+            "100.0 % of 0 B here, torrents 0, down 0 B/s, up 0 B/s, peers 0, waiting reads 0");
+  EXPECT_EQ(status_line(7), "");
+}
+
 }  // namespace
 }  // namespace swarmfs::mount

@@ -127,6 +127,17 @@ TEST(Supervisor, AWorkerThatDiesBeforeItIsReadyIsNotStartedAgain) {
   EXPECT_EQ(s.exit_code(), 5);
 }
 
+TEST(Supervisor, AWorkerThatHadMountedIsStartedAgainThoughItWasNotReady) {
+  Supervised s([&](Link& link, int nth) {
+    link.send(Note::mounted, "0");
+    if (nth == 0) return ::raise(SIGKILL);
+    link.send(Note::ready);
+    return int{kOk};
+  });
+  EXPECT_EQ(s.next(), 'r');
+  EXPECT_EQ(s.exit_code(), kOk);
+}
+
 TEST(Supervisor, EndsWithAWorkerThatEndsInOrder) {
   Supervised s([](Link& link, int) {
     link.send(Note::ready);
