@@ -143,6 +143,13 @@ json limits_json(const Limits& limits) {
   return {{"down", limits.down_bps}, {"up", limits.up_bps}, {"reads_exempt", limits.reads_exempt}};
 }
 
+/// Null while its store is being opened.
+static std::shared_ptr<TorrentContent> content_of(const std::shared_ptr<ContentSource>& source) {
+  if (const auto torrent = std::dynamic_pointer_cast<TorrentSource>(source))
+    return torrent->content();
+  return std::dynamic_pointer_cast<TorrentContent>(source);
+}
+
 std::vector<OrderTarget> targets_below(const fs::Tree& tree, const std::string& path) {
   std::vector<OrderTarget> targets;
   const auto top = find(tree, path);
@@ -161,9 +168,7 @@ std::vector<OrderTarget> targets_below(const fs::Tree& tree, const std::string& 
     const auto [it, fresh] = known.emplace(file->source.get(), targets.size());
     if (fresh) {
       const std::string whole = tree.path(at).value_or("");
-      const auto source = std::dynamic_pointer_cast<TorrentSource>(file->source);
-      targets.push_back(
-          {whole.substr(0, whole.find('/')), source ? source->content() : nullptr, {}});
+      targets.push_back({whole.substr(0, whole.find('/')), content_of(file->source), {}});
     }
     targets[it->second].files.push_back(file->index);
   }
