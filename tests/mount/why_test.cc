@@ -76,10 +76,12 @@ TEST(Why, HasASentenceForEachCause) {
       {WaitCause::asked, "10.0.0.2:6881 (evil?[31m) was asked for piece 2 3.2 s ago and should"},
       {WaitCause::overdue, "was asked for piece 2 3.2 s ago and has sent nothing for 3.2 s"},
       {WaitCause::probation, "failed its hash"},
+      {WaitCause::limited, "the limit for downloads holds back piece 2"},
       {WaitCause::choked, "the only peer that has piece 2 chokes us: 10.0.0.2:6881"},
       {WaitCause::nobody_has, "the only connected peer does not have piece 2"},
       {WaitCause::no_peers, "no peer is connected and no address of one is known"},
-      {WaitCause::layers, "the torrent lacks the hashes of piece 2; nobody can be asked"}};
+      {WaitCause::layers, "the torrent lacks the hashes of piece 2; nobody can be asked"},
+      {WaitCause::paused, "the torrent is paused"}};
   static_assert(std::size(rows) == engine::kWaitCauses);
   std::set<std::string> names;
   for (const auto& [cause, sentence] : rows) {
