@@ -77,6 +77,7 @@ TEST(Why, HasASentenceForEachCause) {
       {WaitCause::overdue, "was asked for piece 2 3.2 s ago and has sent nothing for 3.2 s"},
       {WaitCause::limited, "the limit for downloads holds back piece 2"},
       {WaitCause::probation, "failed its hash"},
+      {WaitCause::limited, "the limit for downloads holds back piece 2"},
       {WaitCause::choked, "the only peer that has piece 2 chokes us: 10.0.0.2:6881"},
       {WaitCause::nobody_has, "the only connected peer does not have piece 2"},
       {WaitCause::no_peers, "no peer is connected and no address of one is known"},
