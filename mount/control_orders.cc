@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "mount/answer_by.h"
 #include "mount/rate_text.h"
 #include "mount/torrent_source.h"
 
@@ -103,10 +104,11 @@ json surroundings(TorrentContent& content) {
   auto answer = promise->get_future();
   content.driver().query(
       [promise](const engine::TorrentStats& stats) { promise->set_value(stats); });
-  if (answer.wait_for(kAnswerTime) != std::future_status::ready) return nullptr;
-  const engine::TorrentStats stats = answer.get();
-  return {
-      {"peers", stats.peers}, {"disk_full", stats.disk_full}, {"contradicted", stats.contradicted}};
+  const auto stats = answer_by(std::chrono::steady_clock::now() + kAnswerTime, answer);
+  if (!stats) return nullptr;
+  return {{"peers", stats->peers},
+          {"disk_full", stats->disk_full},
+          {"contradicted", stats->contradicted}};
 }
 
 json prefetch(const OrderContext& context, const json& request) {

@@ -2,6 +2,7 @@
 #include <future>
 #include <utility>
 
+#include "mount/answer_by.h"
 #include "mount/format.h"
 #include "mount/mount_service.h"
 #include "mount/status_text.h"
@@ -47,12 +48,10 @@ std::string MountService::peers_text() {
   }
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   std::string text;
-  for (auto& [name, peers] : asked) {
-    if (peers.wait_until(until) != std::future_status::ready) {
-      text += printable(name) + "\ttoo busy to say\n";
-      continue;
-    }
-    for (const engine::PeerView& peer : peers.get()) text += peer_line(name, peer);
+  for (auto& [name, answer] : asked) {
+    const auto peers = answer_by(until, answer);
+    if (!peers) text += printable(name) + "\ttoo busy to say\n";
+    for (const engine::PeerView& peer : peers.value_or(Peers{})) text += peer_line(name, peer);
   }
   return text;
 }

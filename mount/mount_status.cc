@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "mount/answer_by.h"
 #include "mount/control_orders.h"
 #include "mount/mount_service.h"
 #include "swarm/base/hex.h"
@@ -89,11 +90,8 @@ json MountService::status() {
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   json torrents = json::array();
   for (Asked& a : asked) {
-    std::optional<engine::TorrentStats> stats;
-    const bool open = a.torrent.source->state() == TorrentSource::State::open;
-    if (open && a.stats.wait_until(until) == std::future_status::ready) stats = a.stats.get();
-    torrents.push_back(
-        torrent_status(a.torrent, stats, options_.on_demand, fuse_->waiting(*a.torrent.source)));
+    torrents.push_back(torrent_status(a.torrent, answer_by(until, a.stats), options_.on_demand,
+                                      fuse_->waiting(*a.torrent.source)));
   }
   const FuseStats fuse = fuse_->stats();
   return {{"version", 1},

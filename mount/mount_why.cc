@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "mount/answer_by.h"
 #include "mount/mount_service.h"
 #include "mount/why_report.h"
 
@@ -47,10 +48,8 @@ nlohmann::json MountService::why(const std::string& path) {
   std::vector<Surroundings> around(mounted.size());
   nlohmann::json torrents = nlohmann::json::array();
   for (std::size_t i = 0; i < mounted.size(); ++i) {
-    if (mounted[i].source->content() && answers[i].wait_until(until) == std::future_status::ready) {
-      Explanation e = answers[i].get();
-      around[i] = {true, std::move(e.torrent), std::move(e.trackers)};
-    }
+    if (auto e = answer_by(until, answers[i]))
+      around[i] = {true, std::move(e->torrent), std::move(e->trackers)};
     torrents.push_back({{"name", mounted[i].name}, {"swarm", surroundings_json(around[i])}});
   }
 

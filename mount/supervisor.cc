@@ -358,7 +358,7 @@ void Supervisor::on_death(int status) {
     end(ports_.on_failed(dead.failure ? *dead.failure : error));
   } else if (in_order) {
     end(kOk);
-  } else if (stopping_ || dead.ending || unmounted) {
+  } else if (stopping_ || dead.ending || (unmounted && !dead.failure)) {
     log_.error("{} while it ended", error.message);
     end(kFailed);
   } else {

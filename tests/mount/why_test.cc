@@ -75,7 +75,6 @@ TEST(Why, HasASentenceForEachCause) {
       {WaitCause::busy, "busy with what was asked before: 10.0.0.2:6881"},
       {WaitCause::asked, "10.0.0.2:6881 (evil?[31m) was asked for piece 2 3.2 s ago and should"},
       {WaitCause::overdue, "was asked for piece 2 3.2 s ago and has sent nothing for 3.2 s"},
-      {WaitCause::limited, "the limit for downloads holds back piece 2"},
       {WaitCause::probation, "failed its hash"},
       {WaitCause::limited, "the limit for downloads holds back piece 2"},
       {WaitCause::choked, "the only peer that has piece 2 chokes us: 10.0.0.2:6881"},
