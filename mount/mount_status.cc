@@ -73,21 +73,22 @@ json MountService::status() {
   // All are asked at once, so that a busy loop costs the time once.
   struct Asked {
     MountedTorrent torrent;
-    std::future<engine::TorrentStats> stats;
+    std::optional<std::future<engine::TorrentStats>> stats;  ///< if it was open
   };
   std::vector<Asked> asked;
   for (MountedTorrent& torrent : torrents_->list()) {
+    asked.push_back({std::move(torrent), std::nullopt});
+    const auto content = asked.back().torrent.source->content();
+    if (!content) continue;
     auto promise = std::make_shared<std::promise<engine::TorrentStats>>();
-    asked.push_back({std::move(torrent), promise->get_future()});
-    if (const auto content = asked.back().torrent.source->content())
-      content->driver().query([promise](const engine::TorrentStats& s) { promise->set_value(s); });
+    asked.back().stats = promise->get_future();
+    content->driver().query([promise](const engine::TorrentStats& s) { promise->set_value(s); });
   }
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   json torrents = json::array();
   for (Asked& a : asked) {
     std::optional<engine::TorrentStats> stats;
-    const bool open = a.torrent.source->state() == TorrentSource::State::open;
-    if (open && a.stats.wait_until(until) == std::future_status::ready) stats = a.stats.get();
+    if (a.stats && a.stats->wait_until(until) == std::future_status::ready) stats = a.stats->get();
     torrents.push_back(
         torrent_status(a.torrent, stats, options_.on_demand, fuse_->waiting(*a.torrent.source)));
   }
