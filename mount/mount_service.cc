@@ -82,9 +82,8 @@ Result<> MountService::mount() {
   if (!mounted) return mounted.error();
   fuse_ = std::move(*mounted);
   fuse_->start([this](const fs::InfoFile& file) { return info_text(file); });
-  torrents_->on_left([this](const std::string& name, const ContentSource& source) {
-    fuse_->forget(name, source);
-  });
+  torrents_->tell({[this](const std::string& name) { fuse_->forget_name(name); },
+                   [this](const ContentSource& source) { fuse_->forget_pages(source); }});
   return {};
 }
 
