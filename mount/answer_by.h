@@ -8,10 +8,11 @@
 
 namespace swarmfs::mount {
 
-/// Nothing if it has not come by then, or never will: nobody was asked, or who was asked has gone.
+/// Nothing if it has not come by then, or never will: who was asked has gone, or nobody was and it
+/// is no future at all.
 template <class T>
 std::optional<T> answer_by(TimePoint until, std::future<T>& answer) {
-  if (answer.wait_until(until) != std::future_status::ready) return std::nullopt;
+  if (!answer.valid() || answer.wait_until(until) != std::future_status::ready) return std::nullopt;
   try {
     return answer.get();
   } catch (const std::future_error&) {

@@ -19,7 +19,7 @@ namespace swarmfs::mount {
 namespace {
 
 using nlohmann::json;
-constexpr Duration kClientTime = std::chrono::seconds(1);
+constexpr Duration kClientTime = std::chrono::seconds(3);
 constexpr int kServers = 4;
 
 std::string dumped(const json& value) {

@@ -46,7 +46,7 @@ struct ControlHandlers {
 /// to call handlers.unmount once the reply is sent.
 std::string control_reply(std::string_view request, const ControlHandlers& handlers, bool& unmount);
 
-/// Serves the socket on threads of its own until destroyed. A client gets one second to ask, and
+/// Serves the socket on threads of its own until destroyed. A client gets three seconds to ask, and
 /// one to take the reply.
 class ControlServer {
  public:

@@ -256,9 +256,12 @@ bool FuseSession::answers() {
 
 std::optional<unsigned> FuseSession::connection() const { return impl_->connection; }
 
-void FuseSession::forget(const std::string& name, const ContentSource& source) {
-  // What the kernel does not know it need not forget: errors are as good as success.
+// What the kernel does not know it need not forget: errors are as good as success.
+void FuseSession::forget_name(const std::string& name) {
   fuse_lowlevel_notify_inval_entry(impl_->session, fs::kRootIno, name.c_str(), name.size());
+}
+
+void FuseSession::forget_pages(const ContentSource& source) {
   for (const fs::Ino ino : impl_->bridge.files.inodes_of(source))
     fuse_lowlevel_notify_inval_inode(impl_->session, ino, 0, 0);
 }

@@ -65,10 +65,13 @@ class FuseSession {
   bool answers();
   /// The number of the FUSE connection; nothing if the system does not show it.
   std::optional<unsigned> connection() const;
-  /// Has the kernel forget a name of the root, and the pages of open files of this source, so that
-  /// their reads come here again. On a thread that serves nothing, with no lock held: it waits for
-  /// lookups in the root, and for those READs of the files that are outstanding.
-  void forget(const std::string& name, const ContentSource& source);
+  /// Has the kernel forget a name of the root. On a thread that serves nothing, with no lock held
+  /// that serving takes: it waits for lookups in the root.
+  void forget_name(const std::string& name);
+  /// Has the kernel forget the pages of open files of this source, so that their reads come here
+  /// again. As above, but it waits for READs of these files: they must have been answered, or be
+  /// about to be by others.
+  void forget_pages(const ContentSource& source);
 
   /// Canonical, as /proc/self/mountinfo has it.
   const std::string& mountpoint() const;

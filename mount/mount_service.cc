@@ -88,9 +88,8 @@ Result<> MountService::mount() {
   fuse_ = std::move(*mounted);
   if (const auto connection = fuse_->connection()) options_.hooks.on_mounted(*connection);
   fuse_->start([this](const fs::InfoFile& file) { return info_text(file); });
-  torrents_->on_left([this](const std::string& name, const ContentSource& source) {
-    fuse_->forget(name, source);
-  });
+  torrents_->tell({[this](const std::string& name) { fuse_->forget_name(name); },
+                   [this](const ContentSource& source) { fuse_->forget_pages(source); }});
   return {};
 }
 

@@ -78,14 +78,16 @@ json MountService::status() {
   // All are asked at once, so that a busy loop costs the time once.
   struct Asked {
     MountedTorrent torrent;
-    std::future<engine::TorrentStats> stats;
+    std::future<engine::TorrentStats> stats;  ///< if it was open
   };
   std::vector<Asked> asked;
   for (MountedTorrent& torrent : torrents_->list()) {
+    asked.push_back({std::move(torrent), {}});
+    const auto content = asked.back().torrent.source->content();
+    if (!content) continue;
     auto promise = std::make_shared<std::promise<engine::TorrentStats>>();
-    asked.push_back({std::move(torrent), promise->get_future()});
-    if (const auto content = asked.back().torrent.source->content())
-      content->driver().query([promise](const engine::TorrentStats& s) { promise->set_value(s); });
+    asked.back().stats = promise->get_future();
+    content->driver().query([promise](const engine::TorrentStats& s) { promise->set_value(s); });
   }
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   json torrents = json::array();

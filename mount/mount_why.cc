@@ -1,6 +1,7 @@
 // MountService: what reads wait for. Joins what the filesystem knows of a read with what the engine
 // of its torrent knows.
 #include <future>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -30,19 +31,21 @@ nlohmann::json MountService::why(const std::string& path) {
   // All are asked at once, so that one that is busy does not keep the others from answering.
   using Explanation = net::TorrentDriver::Explanation;
   const std::vector<MountedTorrent> mounted = torrents_->list();
-  std::vector<std::future<Explanation>> answers;
-  for (const MountedTorrent& torrent : mounted) {
+  std::vector<std::future<Explanation>> answers(mounted.size());  // of open ones
+  for (std::size_t i = 0; i < mounted.size(); ++i) {
+    const TorrentSource& source = *mounted[i].source;
+    const auto content = source.content();
+    if (!content) continue;
     std::vector<ReadId> ids;
     for (WaitingRead& read : reads) {
-      if (read.source != torrent.source.get()) continue;
-      read.id = torrent.source->in_swarm(read.id);
+      if (read.source != &source) continue;
+      read.id = source.in_swarm(read.id);
       if (read.id != ReadId{}) ids.push_back(read.id);
     }
     auto promise = std::make_shared<std::promise<Explanation>>();
-    answers.push_back(promise->get_future());
-    if (const auto content = torrent.source->content())
-      content->driver().explain(std::move(ids),
-                                [promise](Explanation e) { promise->set_value(std::move(e)); });
+    answers[i] = promise->get_future();
+    content->driver().explain(std::move(ids),
+                              [promise](Explanation e) { promise->set_value(std::move(e)); });
   }
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   std::vector<Surroundings> around(mounted.size());

@@ -77,17 +77,12 @@ Torrents::~Torrents() {
 void Torrents::stop() {
   stopping_.request_stop();
   openers_.finish();
-  on_left({});
+  tell({});
 }
 
-void Torrents::on_left(Left left) {
-  const std::lock_guard lock(left_mutex_);
-  left_ = std::move(left);
-}
-
-void Torrents::tell_left(const MountedTorrent& torrent) {
-  const std::lock_guard lock(left_mutex_);
-  if (left_) left_(torrent.name, *torrent.source);
+void Torrents::tell(Kernel kernel) {
+  const std::unique_lock lock(kernel_mutex_);
+  kernel_ = std::move(kernel);
 }
 
 // --- coming
@@ -298,7 +293,10 @@ void Torrents::take_out(const EntryPtr& entry) {
 void Torrents::leave(const EntryPtr& entry) {
   const MountedTorrent& torrent = entry->torrent;
   auto ended = torrent.source->end(removed(torrent.name));
-  tell_left(torrent);
+  {
+    const std::shared_lock lock(kernel_mutex_);
+    if (kernel_.forget_name) kernel_.forget_name(torrent.name);
+  }
   logger_->info("removed {}", torrent.name);
   if (ended.content) {
     asio::post(node_.io(),
@@ -311,7 +309,10 @@ void Torrents::leave(const EntryPtr& entry) {
 /// On the loop's thread. The reads end here; what the kernel has of the files can go after that.
 void Torrents::leave_swarm(const EntryPtr& entry, const std::shared_ptr<TorrentContent>& content) {
   node_.remove(content, removed(entry->torrent.name));
-  closers_.post([this, entry] { tell_left(entry->torrent); });
+  closers_.post([this, entry] {
+    const std::shared_lock lock(kernel_mutex_);
+    if (kernel_.forget_pages) kernel_.forget_pages(*entry->torrent.source);
+  });
 }
 
 /// Nobody uses the content any more.

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <shared_mutex>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -62,9 +63,14 @@ struct BrokenManifest {
 /// Thread-safe. Nothing here waits for the network; what waits for the disk says so.
 class Torrents {
  public:
-  /// Called, without a lock, when a name has left the tree, and again when no read of its files is
-  /// under way any more: the kernel is to forget what it knows of them.
-  using Left = std::function<void(const std::string& name, const ContentSource& source)>;
+  /// What the kernel is to forget when a torrent leaves. Called with no lock of the tree's, the
+  /// sources' or the set's held.
+  struct Kernel {
+    /// A name has left the tree.
+    std::function<void(const std::string& name)> forget_name;
+    /// No read of these files is under way any more. May wait for what the kernel is doing to them.
+    std::function<void(const ContentSource& source)> forget_pages;
+  };
 
   /// `node` and `tree` outlive stop(); the node's loop runs, or will.
   Torrents(TorrentsOptions options, SwarmNode& node, fs::Tree& tree,
@@ -74,8 +80,8 @@ class Torrents {
   Torrents(const Torrents&) = delete;
   Torrents& operator=(const Torrents&) = delete;
 
-  /// Replaces what is called when a torrent leaves; waits for a call that runs.
-  void on_left(Left left);
+  /// Replaces what is told when a torrent leaves; waits for a call that runs.
+  void tell(Kernel kernel);
 
   struct Added {
     std::string name;
@@ -124,7 +130,6 @@ class Torrents {
   void leave_swarm(const EntryPtr& entry, const std::shared_ptr<TorrentContent>& content);
   void close(const EntryPtr& entry, std::unique_ptr<TorrentContent> content);
   void closed(const EntryPtr& entry);
-  void tell_left(const MountedTorrent& torrent);
 
   const TorrentsOptions options_;
   SwarmNode& node_;
@@ -132,8 +137,8 @@ class Torrents {
   std::shared_ptr<spdlog::logger> logger_;
   std::stop_source stopping_;
 
-  std::mutex left_mutex_;  ///< held while left_ runs
-  Left left_;
+  std::shared_mutex kernel_mutex_;  ///< held, shared, while the kernel is told
+  Kernel kernel_;
 
   mutable std::mutex mutex_;  ///< guards what follows
   std::condition_variable changed_;

@@ -49,7 +49,8 @@ Result<WhichMount> mount_meant(const std::string& mountpoint, const std::string&
   std::string names;
   for (const auto& socket : control_sockets(*folder)) {
     const auto reply = control_request(socket, "status", kAnswerTime);
-    if (!reply) continue;  // left by a dead one
+    if (!reply && reply.error().kind == ErrorKind::not_found) continue;  // left by a dead one
+    if (!reply) return reply.error();
     const json status = json::parse(*reply).value("status", json::object());
     running.push_back({status.value("mountpoint", ""), socket, ""});
     names += (names.empty() ? "" : ", ") + running.back().mountpoint;

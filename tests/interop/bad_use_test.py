@@ -136,9 +136,6 @@ class BadUse(rig.NetCase):
     def test_manifest_missing(self):
         self.mount_refused(FILE, "absent.torrent", manifest=self.net.dir / "absent.torrent")
 
-    def test_manifest_is_a_folder(self):
-        self.mount_refused(BAD_MANIFEST, self.net.dir / "data", manifest=self.net.dir / "data")
-
     def test_manifest_is_garbage(self):
         bad = self.net.dir / "bad.torrent"
         bad.write_bytes(os.urandom(5000))
