@@ -76,8 +76,9 @@ fuse_entry_param to_entry(const fs::Attributes& a) {
 }
 
 void init(void* userdata, fuse_conn_info* conn) {
-  conn->max_background = 1024;
-  conn->congestion_threshold = 768;
+  // Both count READs of all files together: with a limit, readers of a file that is stuck would
+  // hold up those of every other.
+  conn->max_background = conn->congestion_threshold = 65535;
   conn->max_read = static_cast<FuseBridge*>(userdata)->max_read;
   // With ASYNC_DIO a reader with O_DIRECT waits where not even SIGKILL ends it.
   const unsigned never = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO | FUSE_CAP_SPLICE_READ |

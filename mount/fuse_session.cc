@@ -90,6 +90,8 @@ struct FuseSession::Impl {
 
   Result<> open(const std::string& path);
   void serve();
+  void connection_gone();
+  void detach_own_mount();
   bool wait_ended(std::optional<Duration> at_most);
   void end_threads();
   void destroy();
@@ -105,7 +107,7 @@ struct FuseSession::Impl {
   std::mutex mutex;
   std::condition_variable ended;
   std::size_t serving = 0;             ///< threads in serve(); guarded by mutex
-  std::atomic<bool> unmounted{false};  ///< the kernel says that the mount is gone
+  std::atomic<bool> unmounted{false};  ///< the kernel says that the connection is gone
   std::atomic<bool> ends{false};       ///< threads are to leave
   std::vector<std::thread> threads;
 };
@@ -136,12 +138,21 @@ void FuseSession::Impl::serve() {
     fuse_session_process_buf(session, &buffer);
   }
   std::free(buffer.mem);
-  if (!ends) {
-    unmounted = true;
-    bridge.reads.stop();
-  }
+  if (!ends) connection_gone();
   const std::lock_guard lock(mutex);
   if (--serving == 0) ended.notify_all();
+}
+
+void FuseSession::Impl::connection_gone() {
+  // Cut from outside, it leaves a dead mount behind. At once, while the number of the connection
+  // can hardly be another's yet.
+  if (!unmounted.exchange(true)) detach_own_mount();
+  bridge.reads.stop();
+}
+
+void FuseSession::Impl::detach_own_mount() {
+  const auto entry = mount_on(mountpoint);
+  if (entry && entry->connection == connection) static_cast<void>(detach_mount(mountpoint));
 }
 
 bool FuseSession::Impl::wait_ended(std::optional<Duration> at_most) {
@@ -216,10 +227,7 @@ void FuseSession::stop() {
   if (!impl_->mountpoint.empty() && !impl_->unmounted) {
     // While threads serve: what waits for an answer gets one, and nothing new is taken.
     impl_->bridge.reads.stop();
-    const auto entry = mount_on(impl_->mountpoint);
-    if (entry && entry->connection == impl_->connection) {
-      static_cast<void>(detach_mount(impl_->mountpoint));  // closing the device does the rest
-    }
+    impl_->detach_own_mount();  // closing the device does the rest
     // Files held open keep the connection; then it is cut.
     if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
   }
