@@ -16,16 +16,11 @@
 #include <vector>
 
 #include "swarm/base/clock.h"
+#include "tests/support/sanitized.h"
 
 extern char** environ;
 
 namespace swarmfs::test {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 /// Runs until it ends, or is killed with this.
 class Probe {
