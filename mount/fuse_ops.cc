@@ -20,6 +20,7 @@ constexpr double kForever = 86400;
 /// How old st_blocks of a file may be that is still arriving.
 constexpr double kWhileArriving = 1;
 constexpr unsigned kBlockUnit = 4096;
+constexpr std::size_t kNameMax = 255;
 
 using FilePtr = OpenFiles::FilePtr;
 
@@ -91,6 +92,10 @@ void init(void* userdata, fuse_conn_info* conn) {
 
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   guarded(req, [&] {
+    if (std::strlen(name) > kNameMax) {  // the kernel lets through up to 1,024
+      fuse_reply_err(req, ENAMETOOLONG);
+      return;
+    }
     const auto& tree = bridge(req).tree;
     const auto ino = tree.lookup(parent, name);
     const auto attributes = ino ? tree.attributes(*ino) : std::nullopt;
@@ -243,7 +248,7 @@ void statfs(fuse_req_t req, fuse_ino_t) {
   st.f_bsize = st.f_frsize = kBlockUnit;
   st.f_blocks = (totals.bytes + kBlockUnit - 1) / kBlockUnit;
   st.f_files = totals.entries;
-  st.f_namemax = 255;
+  st.f_namemax = kNameMax;
   fuse_reply_statfs(req, &st);
 }
 
