@@ -13,6 +13,7 @@ import argparse
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -64,7 +65,7 @@ class Scene:
         self.processes.append(process)
         return process
 
-    def seed(self, fmt, rng):
+    def publish(self, fmt, rng):
         content = self.folder / "source" / fmt
         content.mkdir(parents=True)
         make_content(content, rng)
@@ -72,18 +73,21 @@ class Scene:
         subprocess.run([self.args.swarmfs, "publish", content, "-o", torrent, "--format", fmt,
                         "--piece-size", str(PIECE)], check=True, stdout=subprocess.DEVNULL)
         self.torrents.append(torrent)
-        log = self.folder / f"seed-{fmt}.log"
-        self.start(f"seed-{fmt}", self.args.swarmfs, "seed", torrent, content,
-                   "--listen", "127.0.0.1:0", "--json")
-        return log
 
-    def relay(self, port, index, rate):
-        """Two honest peers and a liar for a seed, each at an address of its own."""
-        base = 10 * index + 1
-        for i, options in enumerate(({"cut_every": 3 << 20}, {"cut_every": 5 << 20},
-                                     {"corrupt_every": 300_000})):
-            self.proxies.append(FlakyProxy(f"127.0.0.{base + i + 1}", port,
-                                           f"{self.args.seed}.{index}.{i}", rate, **options))
+    def seed(self, fmt):
+        """Two honest peers and a liar, each a seed behind a relay at an address of its own."""
+        logs = []
+        for i in range(3):  # each a process: a peer takes one connection of another
+            name = f"seed-{fmt}-{i}"
+            logs.append(self.folder / f"{name}.log")
+            self.start(name, self.args.swarmfs, "seed", self.folder / f"{fmt}.torrent",
+                       self.folder / "source" / fmt, "--listen", "127.0.0.1:0", "--json")
+        for log, options in zip(logs, ({"cut_every": 3 << 20}, {"cut_every": 5 << 20},
+                                       {"corrupt_every": 300_000})):
+            number = len(self.proxies)
+            self.proxies.append(FlakyProxy(
+                f"127.0.0.{number + 2}", wait_for(lambda log=log: port_of(log), log.stem),
+                f"{self.args.seed}.{number}", self.args.rate, **options))
 
     def mount(self, number):
         peers = [word for proxy in self.proxies for word in ("--peer", proxy.endpoint)]
@@ -119,7 +123,6 @@ def wait_for(condition, what, seconds=60):
 
 
 def port_of(log):
-    import re
     found = re.search(r'"port": ?(\d+)', log.read_text()) if log.exists() else None
     return int(found[1]) if found else None
 
@@ -127,9 +130,10 @@ def port_of(log):
 def run(scene):
     args = scene.args
     rng = random.Random(args.seed)
-    logs = [scene.seed(fmt, rng) for fmt in FORMATS]
-    for i, log in enumerate(logs):
-        scene.relay(wait_for(lambda: port_of(log), "the seed"), i, args.rate)
+    for fmt in FORMATS:
+        scene.publish(fmt, rng)
+    for fmt in FORMATS:
+        scene.seed(fmt)
     for number in range(args.rounds):
         scene.mount(number)
         done = subprocess.run(

@@ -88,9 +88,9 @@ void Worker::say(const char* format, ...) {
 }
 
 void Worker::fail(const std::string& why) {
-  std::fprintf(stderr, "model: worker %u of seed %llu, operation %llu: %s: %s\n", job_.index,
+  std::fprintf(stderr, "model: worker %u of seed %llu, operation %llu: %s%s: %s\n", job_.index,
                static_cast<unsigned long long>(job_.seed), static_cast<unsigned long long>(number_),
-               job_.shared.slots[job_.index].what, why.c_str());
+               job_.shared.slots[job_.index].what, direct_ ? " (O_DIRECT)" : "", why.c_str());
   ::_exit(1);
 }
 
