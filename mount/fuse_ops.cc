@@ -226,12 +226,8 @@ void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_
 }
 
 void flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-  // First the answer: a killed process waits for it.
-  const FilePtr file = file_of(fi);
-  const pid_t tid = fuse_req_ctx(req)->pid;
-  auto& reads = bridge(req).reads;
-  fuse_reply_err(req, 0);
-  reads.flush(file, tid);
+  const FilePtr file = file_of(fi);  // outlives the answer, after which RELEASE may come
+  bridge(req).reads.flush(file, fuse_req_ctx(req)->pid, [req] { fuse_reply_err(req, 0); });
 }
 
 void release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {

@@ -192,13 +192,16 @@ void FuseReads::watch(const std::shared_ptr<OpenFile>& file, TimePoint deadline)
   wake_.notify_one();
 }
 
-void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid) {
+void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid,
+                      const std::function<void()>& answer) {
+  // Before the answer, after which the thread may read on through another descriptor.
   std::vector<TicketPtr> of_file;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& ticket : tickets_)
       if (ticket->request.file == file) of_file.push_back(ticket);
   }
+  answer();
   for (const auto& ticket : of_file) {
     if (ticket->request.tid == tid || thread_is_gone(ticket->request.tid))
       file->source()->cancel(ticket->id);

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -54,8 +55,9 @@ class FuseReads {
   void start(fuse_session* session);
   /// Answers or parks. The range lies in the file and is not empty.
   void read(Request request);
-  /// Somebody closed a descriptor of the file: drops what dead threads and `tid` asked for.
-  void flush(const std::shared_ptr<OpenFile>& file, pid_t tid);
+  /// Somebody closed a descriptor of the file: drops what dead threads asked for, and what `tid`
+  /// had asked for before `answer` is called, which lets it go on.
+  void flush(const std::shared_ptr<OpenFile>& file, pid_t tid, const std::function<void()>& answer);
   /// Ends every parked read, and every later one at once, with ENOTCONN. Threads of the session
   /// must still be serving. Idempotent.
   void stop();

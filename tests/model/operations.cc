@@ -262,6 +262,7 @@ void Worker::list() {
   }
   ::closedir(dir);
   if (error != 0) return refused(error);
+  if (job_.shared.ending && names.empty()) throw Ended{};  // the folder that was mounted on
   if (names != folder.names) fail(std::to_string(names.size()) + " names, or other ones");
 }
 

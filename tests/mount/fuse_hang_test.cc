@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <utility>
 
 #include "tests/support/fake_mount.h"
 #include "tests/support/waiting_mount.h"
@@ -190,6 +191,35 @@ TEST(FuseHang, WhatWasExpiredIsPushedOnceItComes) {
   EXPECT_EQ(reader.exit_code(), 0);
   // Page by page would be more than 1,000 READs.
   EXPECT_LE(m.session->stats().reads, 200U);
+}
+
+TEST(FuseHang, CloseOfOneDescriptorLeavesTheNextReadOfItsTwinAlone) {
+  WaitingMount m(never_expire());
+  std::atomic<bool> done{false};
+  std::thread feeder([&] {
+    while (!done) {
+      m.source->hold(kFile, 0, 64 * kMiB);
+      std::this_thread::sleep_for(milliseconds(2));
+      m.source->release(kFile);
+    }
+  });
+  std::vector<std::unique_ptr<Child>> readers;
+  for (unsigned i = 0; i < 8; ++i) {
+    readers.push_back(std::make_unique<Child>([&] {
+      int fd = ::open(m.a.c_str(), O_RDONLY | O_DIRECT);
+      for (unsigned n = 0; n < 400; ++n) {
+        const int twin = ::dup(fd);
+        ::close(std::exchange(fd, twin));
+        const std::uint64_t at = n % 1000 * (64 << 10);
+        if (::pread(fd, direct_buffer(), 4096, static_cast<off_t>(at)) != 4096) return errno;
+        if (*direct_buffer() != Pattern::at(kFile, at)) return 255;
+      }
+      return 0;
+    }));
+  }
+  for (auto& reader : readers) EXPECT_EQ(reader->exit_code(seconds(60)), 0);
+  done = true;
+  feeder.join();
 }
 
 TEST(FuseHang, InterruptsAndDataAndKillsMayComeAtOnce) {
