@@ -10,19 +10,15 @@ Prints the seed; the same seed gives the same files and the same operations.
 """
 
 import argparse
-import os
 import pathlib
 import random
-import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from flaky_proxy import FlakyProxy  # noqa: E402
+from local_swarm import LocalSwarm  # noqa: E402
 
 PIECE = 64 << 10
 FORMATS = ("v1", "v2", "hybrid")
@@ -48,94 +44,45 @@ def make_content(root, rng):
     (root / "one" / "link").symlink_to("../program")
 
 
-class Scene:
-    """Everything that runs, ended by close()."""
+class Scene(LocalSwarm):
+    """The torrents, their seeds behind relays, and the mount."""
 
-    def __init__(self, args, folder):
-        self.args, self.folder = args, folder
-        self.mount_point = folder / "mnt"
-        self.mount_point.mkdir()
-        self.environment = dict(os.environ, XDG_RUNTIME_DIR=str(folder), HOME=str(folder))
-        self.processes, self.proxies, self.torrents = [], [], []
+    def __init__(self, args):
+        super().__init__(args.swarmfs, "model")
+        self.args = args
+        self.proxies, self.torrents = [], []
 
-    def start(self, name, *words):
-        log = open(self.folder / f"{name}.log", "ab")
-        process = subprocess.Popen([str(w) for w in words], stdout=log, stderr=log,
-                                   env=self.environment)
-        self.processes.append(process)
-        return process
-
-    def publish(self, fmt, rng):
+    def publish_content(self, fmt, rng):
         content = self.folder / "source" / fmt
         content.mkdir(parents=True)
         make_content(content, rng)
-        torrent = self.folder / f"{fmt}.torrent"
-        subprocess.run([self.args.swarmfs, "publish", content, "-o", torrent, "--format", fmt,
-                        "--piece-size", str(PIECE)], check=True, stdout=subprocess.DEVNULL)
-        self.torrents.append(torrent)
+        self.torrents.append(self.publish(content, fmt, PIECE))
 
-    def seed(self, fmt):
+    def seed_content(self, torrent):
         """Two honest peers and a liar, each a seed behind a relay at an address of its own."""
-        logs = []
-        for i in range(3):  # each a process: a peer takes one connection of another
-            name = f"seed-{fmt}-{i}"
-            logs.append(self.folder / f"{name}.log")
-            self.start(name, self.args.swarmfs, "seed", self.folder / f"{fmt}.torrent",
-                       self.folder / "source" / fmt, "--listen", "127.0.0.1:0", "--json")
+        # Each a process: a peer takes one connection of another.
+        logs = [self.seed(torrent, self.folder / "source" / torrent.stem) for _ in range(3)]
         for log, options in zip(logs, ({"cut_every": 3 << 20}, {"cut_every": 5 << 20},
                                        {"corrupt_every": 300_000})):
             number = len(self.proxies)
-            self.proxies.append(FlakyProxy(
-                f"127.0.0.{number + 2}", wait_for(lambda log=log: port_of(log), log.stem),
-                f"{self.args.seed}.{number}", self.args.rate, **options))
-
-    def mount(self, number):
-        peers = [word for proxy in self.proxies for word in ("--peer", proxy.endpoint)]
-        self.start(f"mount-{number}", self.args.swarmfs, "mount", "-f", "--on-demand",
-                   "--listen", "127.0.0.1:0", "--cache-dir", self.folder / f"cache-{number}",
-                   *peers, *self.torrents, self.mount_point)
-        wait_for(lambda: (self.mount_point / FORMATS[-1]).is_dir(), "the mount")
+            self.proxies.append(FlakyProxy(f"127.0.0.{number + 2}", self.port_of(log),
+                                           f"{self.args.seed}.{number}", self.args.rate, **options))
 
     def close(self):
         for proxy in self.proxies:
             proxy.close()
-        subprocess.run(["fusermount3", "-u", "-z", "-q", str(self.mount_point)],
-                       stderr=subprocess.DEVNULL)
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def wait_for(condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} did not come in {seconds} s")
-        time.sleep(0.05)
-
-
-def port_of(log):
-    found = re.search(r'"port": ?(\d+)', log.read_text()) if log.exists() else None
-    return int(found[1]) if found else None
+        super().close()
 
 
 def run(scene):
     args = scene.args
     rng = random.Random(args.seed)
     for fmt in FORMATS:
-        scene.publish(fmt, rng)
-    for fmt in FORMATS:
-        scene.seed(fmt)
+        scene.publish_content(fmt, rng)
+    for torrent in scene.torrents:
+        scene.seed_content(torrent)
     for number in range(args.rounds):
-        scene.mount(number)
+        mount = scene.mount(scene.torrents, [proxy.endpoint for proxy in scene.proxies])
         done = subprocess.run(
             [args.model, str(scene.mount_point), str(scene.folder / "source"),
              "--seed", str(args.seed * 1000 + number), "--workers", str(args.workers),
@@ -145,12 +92,9 @@ def run(scene):
             env=scene.environment)
         if done.returncode != 0:
             return False
-        process = scene.processes[-1]
-        process.wait(20)
-        if process.returncode != 0:
-            print(f"the mount ended with {process.returncode}", file=sys.stderr)
+        if mount.wait(20) != 0:
+            print(f"the mount ended with {mount.returncode}", file=sys.stderr)
             return False
-        shutil.rmtree(scene.folder / f"cache-{number}")
     corrupted = sum(p.corrupted for p in scene.proxies)
     print(f"relays: {sum(p.relayed for p in scene.proxies) >> 20} MiB, {corrupted} bytes changed, "
           f"{sum(p.connections for p in scene.proxies)} connections")
@@ -173,20 +117,17 @@ def main():
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="swarmfs-model-"))
-    scene = Scene(args, folder)
+    scene = Scene(args)
     good = False
     try:
         good = run(scene)
     finally:
         scene.close()
         if not good:
-            for log in sorted(folder.glob("mount-*.log")):
-                print(f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-30:]),
-                      file=sys.stderr)
+            scene.show_logs()
             print(f"replay with --seed {args.seed}", file=sys.stderr)
         if not args.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            scene.remove()
     return 0 if good else 1
 
 
