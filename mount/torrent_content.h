@@ -63,6 +63,9 @@ class TorrentContent final : public ContentSource,
   /// The bytes of the spans, or nothing if some are not here (or not without waiting).
   std::optional<Found> collect(const Spans& spans, Disk disk);
   bool collect_from_memory(const Layout::Span& span, Content& out);
+  bool is_stored(const Spans& spans) const;
+  void read_from_disk(HandleId handle, Spans spans, ReadDone done, ReadPart part, unsigned tries,
+                      ReadStory story);
   ReadId park(HandleId handle, Spans spans, ReadDone done, ReadPart part, unsigned tries);
 
   std::shared_ptr<metainfo::PieceRoots> roots_;

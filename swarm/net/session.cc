@@ -42,6 +42,7 @@ Session::~Session() {
   for (const Member& member : members_) member.driver->stop();
   pool_.join();
   disk_.join();
+  readers_.join();
 }
 
 Result<> Session::open(const Endpoint& endpoint) {
@@ -147,7 +148,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   // Trackers' answers are held to the address policy before they get here.
   setup.config.peer_book.allow_local = true;
   const auto metainfo = setup.roots->metainfo();
-  auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, std::move(setup), logger_);
+  auto driver =
+      std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, std::move(setup), logger_);
 
   TorrentTrackers::Config config;
   config.tiers = metainfo->trackers;

@@ -43,8 +43,8 @@ class TorrentDriver final : public engine::TorrentHost,
 
   /// Hashing runs on `pool`, writing on `disk`: a disk that hangs must not stop verification.
   TorrentDriver(boost::asio::io_context& io, boost::asio::thread_pool& pool,
-                boost::asio::thread_pool& disk, TorrentSetup setup,
-                std::shared_ptr<spdlog::logger> logger);
+                boost::asio::thread_pool& disk, boost::asio::thread_pool& readers,
+                TorrentSetup setup, std::shared_ptr<spdlog::logger> logger);
   ~TorrentDriver() override;
   void start();
   /// Closes all connections; nothing is called back afterwards.
@@ -85,8 +85,8 @@ class TorrentDriver final : public engine::TorrentHost,
   void cancel_read(ReadId read);
   void set_window(HandleId handle, const engine::Ahead& ahead);
   void close_handle(HandleId handle);
-  /// Runs slow local work, such as reading the disk, on the session's pool.
-  void run_on_pool(std::function<void()> work);
+  /// Runs work that waits for the local disk on a thread that neither hashing nor writing needs.
+  void wait_for_disk(std::function<void()> work);
   /// `answer` runs on the io thread.
   void query(std::function<void(const engine::TorrentStats&)> answer);
   struct Explanation {
@@ -133,6 +133,7 @@ class TorrentDriver final : public engine::TorrentHost,
   boost::asio::io_context& io_;
   boost::asio::thread_pool& pool_;
   boost::asio::thread_pool& disk_;
+  boost::asio::thread_pool& readers_;
   TorrentSetup setup_;
   std::shared_ptr<spdlog::logger> logger_;
   std::unique_ptr<engine::Torrent> torrent_;
