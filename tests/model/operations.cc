@@ -340,8 +340,12 @@ void Worker::execute() {
   std::string word = name;
   char* const argv[] = {word.data(), nullptr};
   pid_t child = 0;
-  if (const int error = ::posix_spawn(&child, name.c_str(), nullptr, nullptr, argv, environ))
-    return refused(error);
+  posix_spawn_file_actions_t quiet;  // the shell says that its script has gone with the mount
+  ::posix_spawn_file_actions_init(&quiet);
+  ::posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  const int error = ::posix_spawn(&child, name.c_str(), &quiet, nullptr, argv, environ);
+  ::posix_spawn_file_actions_destroy(&quiet);
+  if (error != 0) return refused(error);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include <iterator>
+#include <utility>
 
 #include "tests/support/fake_mount.h"
 #include "tests/support/sanitized.h"
@@ -25,9 +26,10 @@ void ignore_signal(int) {}
 void exit_on_sigbus(int) { ::_exit(kSigbus); }
 void exit_on_sigint(int) { ::_exit(kHandled); }
 
-void handle(int signal, void (*handler)(int)) {
+void handle(int signal, void (*handler)(int), int flags = 0) {
   struct sigaction action {};
   action.sa_handler = handler;
+  action.sa_flags = flags;
   ::sigaction(signal, &action, nullptr);
 }
 
@@ -92,13 +94,13 @@ bool is_mapping(std::size_t kind) {
 
 /// A reader of each kind, each of a file of its own.
 struct WaitingReaders : FakeMount {
-  explicit WaitingReaders(void (*on_sigint)(int)) : FakeMount(files()) {
+  explicit WaitingReaders(void (*on_sigint)(int), int flags = 0) : FakeMount(files()) {
     for (std::uint32_t i = 0; i < kKinds; ++i) {
       paths.push_back(path(std::to_string(i)));
       source->hold(FileIndex{i}, 0, 4 * kMiB);
-      readers.push_back(std::make_unique<Child>([this, i, on_sigint] {
+      readers.push_back(std::make_unique<Child>([this, i, on_sigint, flags] {
         handle(SIGBUS, exit_on_sigbus);
-        if (on_sigint != nullptr) handle(SIGINT, on_sigint);
+        if (on_sigint != nullptr) handle(SIGINT, on_sigint, flags);
         return kWaits[i].second(::open(paths[i].c_str(), O_RDONLY), FileIndex{i});
       }));
       EXPECT_TRUE(source->wait_parked_at_least(i + 1)) << kWaits[i].first;
@@ -139,8 +141,9 @@ TEST(FuseSignal, FatalSignalsEndEveryKindOfWaitAndItsDemand) {
 }
 
 TEST(FuseSignal, AHandlerEndsEveryKindOfCallWithEintr) {
-  for (const auto moment : kMoments) {
-    WaitingReaders m(ignore_signal);
+  for (const auto& [moment, flags] :
+       {std::pair{kMoments[0], 0}, {kMoments[1], 0}, {kMoments[1], SA_RESTART}}) {
+    WaitingReaders m(ignore_signal, flags);
     std::this_thread::sleep_for(moment);
     for (std::size_t kind = 0; kind < kKinds; ++kind)
       if (!is_mapping(kind)) m.expect_ended(kind, SIGINT, EINTR, milliseconds(400));
