@@ -163,6 +163,9 @@ TEST(FuseSignal, AHandlerEndsEveryKindOfCallWithEintr) {
 }
 
 TEST(FuseSignal, AHandlerRunsDuringAPageFault) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer keeps handlers back until a system call";
+#endif
   for (const auto moment : kMoments) {
     WaitingReaders m(exit_on_sigint);
     std::this_thread::sleep_for(moment);
