@@ -59,13 +59,13 @@ class LocalSwarm:
         found = wait_for(lambda: re.search(r'"port": ?(\d+)', log.read_text()), log.stem)
         return int(found[1])
 
-    def mount(self, torrents, peers):
-        """With an empty cache, and nothing fetched ahead of readers."""
+    def mount(self, torrents, peers, on_demand=True):
+        """With an empty cache."""
         self.mounts += 1
         cache = self.folder / f"cache-{self.mounts}"
         shutil.rmtree(self.folder / f"cache-{self.mounts - 1}", ignore_errors=True)
-        process = self.start(f"mount-{self.mounts}", "mount", "-f", "--on-demand",
-                             "--listen", "127.0.0.1:0", "--cache-dir", cache,
+        process = self.start(f"mount-{self.mounts}", "mount", "-f",
+                             *(["--on-demand"] if on_demand else []), "--listen", "127.0.0.1:0", "--cache-dir", cache,
                              *(word for peer in peers for word in ("--peer", peer)),
                              *torrents, self.mount_point)
         wait_for(lambda: os.path.ismount(self.mount_point) and os.listdir(self.mount_point),

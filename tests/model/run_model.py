@@ -3,8 +3,8 @@
 
 Three torrents (v1, v2, hybrid) of files at every border are seeded on the loopback interface, each
 behind relays that are slow, break off and change bytes. In each round they are mounted anew with an
-empty cache and without fetching ahead of readers, and swarmfs_model compares random operations with
-the files themselves until it ends the mount under its readers.
+empty cache, in every second one fetching only what is read, and swarmfs_model compares random
+operations with the files themselves until it ends the mount under its readers.
 
 Prints the seed; the same seed gives the same files and the same operations.
 """
@@ -82,7 +82,8 @@ def run(scene):
     for torrent in scene.torrents:
         scene.seed_content(torrent)
     for number in range(args.rounds):
-        mount = scene.mount(scene.torrents, [proxy.endpoint for proxy in scene.proxies])
+        mount = scene.mount(scene.torrents, [proxy.endpoint for proxy in scene.proxies],
+                            on_demand=number % 2 == 0)
         done = subprocess.run(
             [args.model, str(scene.mount_point), str(scene.folder / "source"),
              "--seed", str(args.seed * 1000 + number), "--workers", str(args.workers),
