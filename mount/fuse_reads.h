@@ -79,7 +79,9 @@ class FuseReads {
     Result<Content> content;
     ReadStory story;
   };
-  void on_done(const TicketPtr& ticket, Answer result);
+  /// Static, as on_part(): of a read that was given up the source may call when this has gone.
+  static void on_done(const TicketPtr& ticket, Answer result);
+  void cancel(const TicketPtr& ticket);
   void finish(const TicketPtr& ticket, Answer result);
   void answer(Ticket& ticket, Answer result);
   bool publish(const TicketPtr& ticket);
@@ -91,7 +93,7 @@ class FuseReads {
 
   // fuse_give_back.cc
   ReadPart parts_of(const TicketPtr& ticket);
-  void on_part(const TicketPtr& ticket, std::uint32_t bytes);
+  static void on_part(const TicketPtr& ticket, std::uint32_t bytes);
   void push_here(Ticket& ticket);
   void push_all(Ticket& ticket);
   void straddle_due(TimePoint now);

@@ -95,6 +95,7 @@ struct FuseSession::Impl {
   bool wait_ended(std::optional<Duration> at_most);
   void end_threads();
   void destroy();
+  void close_device();
 
   FuseOptions options;
   std::string mountpoint;
@@ -187,6 +188,14 @@ void FuseSession::Impl::destroy() {
   fuse_session_destroy(session);
 }
 
+/// Cuts the connection; what is still written to it goes nowhere.
+void FuseSession::Impl::close_device() {
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return;
+  ::dup3(null, fuse_session_fd(session), O_CLOEXEC);
+  ::close(null);
+}
+
 FuseSession::FuseSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::string& mountpoint,
@@ -203,8 +212,10 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::string& mount
 FuseSession::~FuseSession() {
   if (impl_->session == nullptr) return;
   stop();
-  // Whoever still holds a request would answer it into freed memory: then rather leak.
+  // Whoever still holds a request would answer it into freed memory: then rather leak. Whoever
+  // waits for that answer is let go.
   if (!impl_->bridge.reads.wait_idle(std::chrono::seconds(5))) {
+    impl_->close_device();
     static_cast<void>(impl_.release());
     return;
   }

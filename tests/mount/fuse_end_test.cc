@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "mount/mountpoint.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/waiting_mount.h"
 
 namespace swarmfs::test {
@@ -57,6 +58,21 @@ TEST(FuseEnd, AbortOfTheConnectionEndsWaitingReadsAndTheMount) {
   m.session->wait();
   EXPECT_FALSE(mount::mount_on(m.folder.path())) << "a dead mount was left";
   EXPECT_TRUE(m.source->wait_parked(0));
+}
+
+TEST(FuseEnd, StopDoesNotWaitForADiskThatHangs) {
+  WaitingMount m;
+  m.source->wait_as_disks_do();
+  Child reader([&] { return m.read_a(); });
+  ASSERT_TRUE(m.source->wait_parked_at_least(1));
+  const auto start = std::chrono::steady_clock::now();
+  m.session->stop();
+  const int code = reader.exit_code(seconds(5));
+  EXPECT_TRUE(code == ENOTCONN || code == ECONNABORTED) << code;
+  EXPECT_LE(std::chrono::steady_clock::now() - start, seconds(2) * (kSanitized ? 5 : 2));
+  EXPECT_FALSE(mount::mount_on(m.folder.path()));
+  m.session.reset();
+  m.source->release(kFile);  // answers nobody any more
 }
 
 TEST(FuseEnd, StopEndsThoughAProcessKeepsAFileOpen) {

@@ -134,6 +134,26 @@ TEST(FuseHang, DirectReaderCanBeInterruptedAndKilled) {
   }
 }
 
+TEST(FuseHang, ReaderOfADiskThatHangsCanBeInterruptedAndKilled) {
+  for (const int flags : {0, O_DIRECT}) {
+    for (const int signal : {SIGINT, SIGKILL}) {
+      WaitingMount m;
+      m.source->wait_as_disks_do();
+      Child reader([&] {
+        handle_sigint();
+        const int fd = ::open(m.a.c_str(), O_RDONLY | flags);
+        return ::pread(fd, direct_buffer(), 64 << 10, 0) < 0 ? errno : 0;
+      });
+      ASSERT_TRUE(m.source->wait_parked_at_least(1));
+      std::this_thread::sleep_for(milliseconds(500));
+      reader.kill(signal);
+      EXPECT_EQ(reader.exit_code(seconds(5)), signal == SIGKILL ? -1 : EINTR) << flags;
+      m.source->release(kFile);
+      EXPECT_EQ(m.read_a(), 0);
+    }
+  }
+}
+
 TEST(FuseHang, ExpiryIsNeverSeenByAReaderOrAMapping) {
   mount::FuseOptions options;
   options.expire_after = milliseconds(30);
