@@ -1,4 +1,6 @@
 // swarmfs unmount: ends a mount cleanly if it can be, by force if not, and says which.
+#include <sys/mount.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -32,15 +34,24 @@ bool wait_gone(const std::string& path, const std::string& socket) {
   return true;
 }
 
-/// For a daemon that is dead or does not listen: takes the mount away, then cuts its connection,
-/// without which whoever waits would wait on.
+/// Takes the mount away and cuts its connection in one go, which only root may, and which works
+/// where fusectl, the file system that abort_connection() needs, is not mounted.
+bool detach_by_kernel(const std::string& path) {
+  return ::umount2(path.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
+}
+
+/// For a daemon that is dead or does not listen: cuts its connection, without which whoever waits
+/// would wait on, and takes the mount away.
 int by_force(const std::string& path, unsigned connection) {
-  const auto detached = detach_mount(path);
-  const bool aborted = abort_connection(connection);
+  const bool cut = abort_connection(connection) || detach_by_kernel(path);
+  // A daemon that lives takes a mount away itself once its connection is cut.
+  const auto detached = gone(path) ? Result<>() : detach_mount(path);
   if (!gone(path))
     return report(detached ? fail(ErrorKind::busy, path + " is still mounted") : detached.error());
   std::fprintf(stderr, "swarmfs: the mount did not answer; it was taken away%s\n",
-               aborted ? " and its connection cut" : "");
+               cut ? " and its connection cut"
+                   : ", but its connection could not be cut: reads that wait go on waiting until "
+                     "its process ends");
   return kOk;
 }
 
@@ -60,7 +71,8 @@ int run(const std::string& mountpoint) {
 }  // namespace
 
 void add_unmount(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("unmount", "End a mount");
+  auto* command =
+      app.add_subcommand("unmount", "End a mount; by force if its program does not answer");
   const auto mountpoint = std::make_shared<std::string>();  // lives as long as the callback
   command->add_option("MOUNTPOINT", *mountpoint, "Where it is mounted")->required();
   command->callback(

@@ -52,7 +52,7 @@ std::string words_of_part(std::uint32_t here, std::uint32_t length) {
 
 ReadPart FuseReads::parts_of(const TicketPtr& ticket) {
   if (ticket->request.direct || ticket->request.length <= page_size()) return {};
-  return [ticket](std::uint32_t bytes) { ticket->owner->on_part(ticket, bytes); };
+  return [ticket](std::uint32_t bytes) { on_part(ticket, bytes); };
 }
 
 void FuseReads::on_part(const TicketPtr& ticket, std::uint32_t bytes) {
@@ -60,15 +60,16 @@ void FuseReads::on_part(const TicketPtr& ticket, std::uint32_t bytes) {
   bool first = false;
   {
     const std::lock_guard lock(ticket->mutex);
-    if (pages <= ticket->here) return;
+    if (ticket->state == Ticket::State::answered || pages <= ticket->here) return;
     first = ticket->here == 0;
     ticket->here = pages;
   }
-  push_here(*ticket);
+  FuseReads& self = *ticket->owner;
+  self.push_here(*ticket);
   if (!first) return;
-  const std::lock_guard lock(mutex_);
-  if (straddles_.empty()) wake_.notify_one();  // else it wakes early enough for those before
-  straddles_.emplace_back(std::chrono::steady_clock::now() + straddle_after_, ticket);
+  const std::lock_guard lock(self.mutex_);
+  if (self.straddles_.empty()) self.wake_.notify_one();  // else it wakes early enough for others
+  self.straddles_.emplace_back(std::chrono::steady_clock::now() + self.straddle_after_, ticket);
 }
 
 /// Of a READ given back: pushes what has come and was not pushed before.

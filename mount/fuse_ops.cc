@@ -20,6 +20,7 @@ constexpr double kForever = 86400;
 /// How old st_blocks of a file may be that is still arriving.
 constexpr double kWhileArriving = 1;
 constexpr unsigned kBlockUnit = 4096;
+constexpr std::size_t kNameMax = 255;
 
 using FilePtr = OpenFiles::FilePtr;
 
@@ -77,8 +78,9 @@ fuse_entry_param to_entry(const fs::Attributes& a) {
 }
 
 void init(void* userdata, fuse_conn_info* conn) {
-  conn->max_background = 1024;
-  conn->congestion_threshold = 768;
+  // Both count READs of all files together: with a limit, readers of a file that is stuck would
+  // hold up those of every other.
+  conn->max_background = conn->congestion_threshold = 65535;
   conn->max_read = static_cast<FuseBridge*>(userdata)->max_read;
   // With ASYNC_DIO a reader with O_DIRECT waits where not even SIGKILL ends it.
   const unsigned never = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO | FUSE_CAP_SPLICE_READ |
@@ -96,6 +98,10 @@ int missing(const fs::Tree& tree, fuse_ino_t ino, int otherwise) {
 
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   guarded(req, [&] {
+    if (std::strlen(name) > kNameMax) {  // the kernel lets through up to 1,024
+      fuse_reply_err(req, ENAMETOOLONG);
+      return;
+    }
     const auto& tree = bridge(req).tree;
     const auto ino = tree.lookup(parent, name);
     const auto attributes = ino ? tree.attributes(*ino) : std::nullopt;
@@ -241,12 +247,8 @@ void flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fuse_reply_err(req, 0);
     return;
   }
-  // First the answer: a killed process waits for it.
-  const FilePtr file = file_of(fi);
-  const pid_t tid = fuse_req_ctx(req)->pid;
-  auto& reads = bridge(req).reads;
-  fuse_reply_err(req, 0);
-  reads.flush(file, tid);
+  const FilePtr file = file_of(fi);  // outlives the answer, after which RELEASE may come
+  bridge(req).reads.flush(file, fuse_req_ctx(req)->pid, [req] { fuse_reply_err(req, 0); });
 }
 
 void release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
@@ -268,7 +270,7 @@ void statfs(fuse_req_t req, fuse_ino_t) {
   st.f_bsize = st.f_frsize = kBlockUnit;
   st.f_blocks = (totals.bytes + kBlockUnit - 1) / kBlockUnit;
   st.f_files = totals.entries;
-  st.f_namemax = 255;
+  st.f_namemax = kNameMax;
   fuse_reply_statfs(req, &st);
 }
 

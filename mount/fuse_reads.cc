@@ -82,7 +82,7 @@ void FuseReads::read(Request request) {
         {r.file->index(), r.offset, r.length, noted.handle,
          ReaderId(static_cast<std::uint64_t>(processes_.of(r.tid)))},
         [ticket](Result<Content> content, ReadStory story) {
-          ticket->owner->on_done(ticket, {std::move(content), std::move(story)});
+          on_done(ticket, {std::move(content), std::move(story)});
         },
         parts_of(ticket));
   } catch (const std::exception& e) {
@@ -104,8 +104,18 @@ void FuseReads::read(Request request) {
   if (auto result = ticket->take_result_or(Ticket::State::parked)) {
     finish(ticket, std::move(*result));
   } else if (stopping || thread_is_gone(r.tid)) {  // flush() may have come before publish()
-    r.file->source()->cancel(id);
+    cancel(ticket);
   }
+}
+
+/// What the disk was asked for cannot be taken back: its answer finds nobody then, perhaps not even
+/// this object.
+void FuseReads::cancel(const TicketPtr& ticket) {
+  if (ticket->id == ReadId{})
+    on_done(ticket, {fail(ErrorKind::cancelled, "given up by the reader"),
+                     {ReadSource::disk, "the local disk did not answer"}});
+  else
+    ticket->request.file->source()->cancel(ticket->id);
 }
 
 void FuseReads::on_interrupt(fuse_req*, void* data) {
@@ -128,11 +138,13 @@ void FuseReads::on_done(const TicketPtr& ticket, Answer result) {
     }
     ticket->state = Ticket::State::answered;
   }
+  if (was == Ticket::State::answered) return;
+  FuseReads& self = *ticket->owner;
   if (was == Ticket::State::parked) {
-    finish(ticket, std::move(result));
+    self.finish(ticket, std::move(result));
   } else if (was == Ticket::State::expired) {
-    if (result.content) push_all(*ticket);
-    remove(ticket);
+    if (result.content) self.push_all(*ticket);
+    self.remove(ticket);
   }
 }
 
@@ -193,16 +205,18 @@ void FuseReads::watch(const std::shared_ptr<OpenFile>& file, TimePoint deadline)
   wake_.notify_one();
 }
 
-void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid) {
+void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid,
+                      const std::function<void()>& answer) {
+  // Before the answer, after which the thread may read on through another descriptor.
   std::vector<TicketPtr> of_file;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& ticket : tickets_)
       if (ticket->request.file == file) of_file.push_back(ticket);
   }
+  answer();
   for (const auto& ticket : of_file) {
-    if (ticket->request.tid == tid || thread_is_gone(ticket->request.tid))
-      file->source()->cancel(ticket->id);
+    if (ticket->request.tid == tid || thread_is_gone(ticket->request.tid)) cancel(ticket);
   }
 }
 
@@ -216,7 +230,7 @@ void FuseReads::stop() {
     janitor_ends_ = true;
   }
   wake_.notify_one();
-  for (const auto& ticket : parked) ticket->request.file->source()->cancel(ticket->id);
+  for (const auto& ticket : parked) cancel(ticket);
   pusher_.stop();
   if (janitor_.joinable()) janitor_.join();
 }
@@ -278,7 +292,7 @@ void FuseReads::run_janitor() {
     lock.unlock();
     for (const auto& ticket : interrupted) {
       counters_.interrupted();
-      ticket->request.file->source()->cancel(ticket->id);
+      cancel(ticket);
     }
     const TimePoint time = now();
     run_timers(time);

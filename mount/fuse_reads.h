@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -55,8 +56,9 @@ class FuseReads {
   void start(fuse_session* session);
   /// Answers or parks. The range lies in the file and is not empty.
   void read(Request request);
-  /// Somebody closed a descriptor of the file: drops what dead threads and `tid` asked for.
-  void flush(const std::shared_ptr<OpenFile>& file, pid_t tid);
+  /// Somebody closed a descriptor of the file: drops what dead threads asked for, and what `tid`
+  /// had asked for before `answer` is called, which lets it go on.
+  void flush(const std::shared_ptr<OpenFile>& file, pid_t tid, const std::function<void()>& answer);
   /// Ends every parked read, and every later one at once, with ENOTCONN. Threads of the session
   /// must still be serving. Idempotent.
   void stop();
@@ -78,7 +80,9 @@ class FuseReads {
     Result<Content> content;
     ReadStory story;
   };
-  void on_done(const TicketPtr& ticket, Answer result);
+  /// Static, as on_part(): of a read that was given up the source may call when this has gone.
+  static void on_done(const TicketPtr& ticket, Answer result);
+  void cancel(const TicketPtr& ticket);
   void finish(const TicketPtr& ticket, Answer result);
   void answer(Ticket& ticket, Answer result);
   bool publish(const TicketPtr& ticket);
@@ -90,7 +94,7 @@ class FuseReads {
 
   // fuse_give_back.cc
   ReadPart parts_of(const TicketPtr& ticket);
-  void on_part(const TicketPtr& ticket, std::uint32_t bytes);
+  static void on_part(const TicketPtr& ticket, std::uint32_t bytes);
   void push_here(Ticket& ticket);
   void push_all(Ticket& ticket);
   void straddle_due(TimePoint now);

@@ -99,9 +99,12 @@ struct FuseSession::Impl {
 
   Result<> open(const std::string& path);
   void serve(std::atomic<std::uint64_t>& turn);
+  void connection_gone();
+  void detach_own_mount();
   bool wait_ended(std::optional<Duration> at_most);
   void end_threads();
   void destroy();
+  void close_device();
 
   FuseOptions options;
   std::string mountpoint;
@@ -114,7 +117,7 @@ struct FuseSession::Impl {
   std::mutex mutex;
   std::condition_variable ended;
   std::size_t serving = 0;             ///< threads in serve(); guarded by mutex
-  std::atomic<bool> unmounted{false};  ///< the kernel says that the mount is gone
+  std::atomic<bool> unmounted{false};  ///< the kernel says that the connection is gone
   std::atomic<bool> ends{false};       ///< threads are to leave
   std::vector<std::thread> threads;
   /// Of each thread, how often it took or finished a request: odd while it is at one.
@@ -150,12 +153,21 @@ void FuseSession::Impl::serve(std::atomic<std::uint64_t>& turn) {
     turn.fetch_add(1, std::memory_order_relaxed);
   }
   std::free(buffer.mem);
-  if (!ends) {
-    unmounted = true;
-    bridge.reads.stop();
-  }
+  if (!ends) connection_gone();
   const std::lock_guard lock(mutex);
   if (--serving == 0) ended.notify_all();
+}
+
+void FuseSession::Impl::connection_gone() {
+  // Cut from outside, it leaves a dead mount behind. At once, while the number of the connection
+  // can hardly be another's yet.
+  if (!unmounted.exchange(true)) detach_own_mount();
+  bridge.reads.stop();
+}
+
+void FuseSession::Impl::detach_own_mount() {
+  const auto entry = mount_on(mountpoint);
+  if (entry && entry->connection == connection) static_cast<void>(detach_mount(mountpoint));
 }
 
 bool FuseSession::Impl::wait_ended(std::optional<Duration> at_most) {
@@ -190,6 +202,14 @@ void FuseSession::Impl::destroy() {
   fuse_session_destroy(session);
 }
 
+/// Cuts the connection; what is still written to it goes nowhere.
+void FuseSession::Impl::close_device() {
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return;
+  ::dup3(null, fuse_session_fd(session), O_CLOEXEC);
+  ::close(null);
+}
+
 FuseSession::FuseSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::string& mountpoint,
@@ -206,8 +226,10 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::string& mount
 FuseSession::~FuseSession() {
   if (impl_->session == nullptr) return;
   stop();
-  // Whoever still holds a request would answer it into freed memory: then rather leak.
+  // Whoever still holds a request would answer it into freed memory: then rather leak. Whoever
+  // waits for that answer is let go.
   if (!impl_->bridge.reads.wait_idle(std::chrono::seconds(5))) {
+    impl_->close_device();
     static_cast<void>(impl_.release());
     return;
   }
@@ -270,9 +292,7 @@ void FuseSession::detach() {
   // Once the connection is gone, its number may be that of another mount in the same place.
   pollfd device{fuse_session_fd(impl_->session), POLLIN, 0};
   if (::poll(&device, 1, 0) > 0 && (device.revents & POLLERR) != 0) return;
-  const auto entry = mount_on(impl_->mountpoint);
-  if (entry && entry->connection == impl_->connection)
-    static_cast<void>(detach_mount(impl_->mountpoint));
+  impl_->detach_own_mount();
 }
 
 const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }

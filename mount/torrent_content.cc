@@ -1,5 +1,6 @@
 #include "mount/torrent_content.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -9,6 +10,8 @@ namespace swarmfs::mount {
 
 /// Where a torrent's store keeps the layers that its manifest lacks.
 static constexpr std::string_view kLayersKey = "piece layers";
+/// How often what was here, and is not when it is read, is asked for again.
+static constexpr unsigned kTries = 3;
 
 std::function<void(cache::Store&)> load_layers(std::shared_ptr<metainfo::PieceRoots> roots) {
   return [roots = std::move(roots)](cache::Store& store) {
@@ -66,12 +69,36 @@ std::optional<TorrentContent::Found> TorrentContent::collect(const Spans& spans,
 
 ReadId TorrentContent::read(const ReadRequest& request, ReadDone done, ReadPart part) {
   Spans spans = layout_.spans(request.file, request.offset, request.length);
-  if (auto found = collect(spans, Disk::may_wait)) {
+  if (auto found = collect(spans, Disk::must_not_wait)) {
     done(std::move(found->content), {found->source, {}});
     return ReadId{};
   }
-  return park({request.handle, request.reader}, std::move(spans), std::move(done), std::move(part),
-              3);
+  const engine::ReadOwner owner(request.handle, request.reader);
+  if (!is_stored(spans))
+    return park(owner, std::move(spans), std::move(done), std::move(part), kTries);
+  // A piece may have to be hashed first, and the disk may take long, or for ever.
+  read_from_disk(owner, std::move(spans), std::move(done), std::move(part), kTries,
+                 {ReadSource::disk, {}});
+  return ReadId{};
+}
+
+bool TorrentContent::is_stored(const Spans& spans) const {
+  return std::all_of(spans.begin(), spans.end(),
+                     [&](const Layout::Span& span) { return store_->has(span.piece); });
+}
+
+void TorrentContent::read_from_disk(engine::ReadOwner owner, Spans spans, ReadDone done,
+                                    ReadPart part, unsigned tries, ReadStory story) {
+  driver_->wait_for_disk([self = shared_from_this(), owner, spans = std::move(spans),
+                          done = std::move(done), part = std::move(part), tries,
+                          story = std::move(story)]() mutable {
+    if (auto found = self->collect(spans, Disk::may_wait))
+      return done(std::move(found->content), std::move(story));
+    // A piece that the disk has lost meanwhile is asked for again.
+    if (tries == 0)
+      return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"), std::move(story));
+    self->park(owner, std::move(spans), std::move(done), std::move(part), tries - 1);
+  });
 }
 
 ReadId TorrentContent::park(engine::ReadOwner owner, Spans spans, ReadDone done, ReadPart part,
@@ -85,16 +112,8 @@ ReadId TorrentContent::park(engine::ReadOwner owner, Spans spans, ReadDone done,
     if (auto found = self->collect(spans, Disk::must_not_wait))
       return done(std::move(found->content), std::move(story));
     // Evicted from memory meanwhile: the disk has it, and that wait is not for this thread.
-    // A piece the disk lost on the way is asked for again.
-    self->driver_->run_on_pool([self, owner, spans = std::move(spans), done = std::move(done),
-                                part = std::move(part), tries, story = std::move(story)]() mutable {
-      if (auto found = self->collect(spans, Disk::may_wait))
-        return done(std::move(found->content), std::move(story));
-      if (tries == 0)
-        return done(fail(ErrorKind::io, "the cache keeps losing what was fetched"),
-                    std::move(story));
-      self->park(owner, std::move(spans), std::move(done), std::move(part), tries - 1);
-    });
+    self->read_from_disk(owner, std::move(spans), std::move(done), std::move(part), tries,
+                         std::move(story));
   };
   return driver_->park_read(owner, std::move(wanted), std::move(answer), std::move(part));
 }
@@ -111,7 +130,9 @@ void TorrentContent::keep_layers() {
   if (learnt != kept_layers_ && store_->put_blob(kLayersKey, roots_->save())) kept_layers_ = learnt;
 }
 
-void TorrentContent::cancel(ReadId read) { driver_->cancel_read(read); }
+void TorrentContent::cancel(ReadId read) {
+  if (read != ReadId{}) driver_->cancel_read(read);
+}
 
 void TorrentContent::set_window(HandleId handle, FileIndex file, std::uint64_t begin,
                                 std::uint64_t end, double bps) {

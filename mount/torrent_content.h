@@ -98,6 +98,9 @@ class TorrentContent final : public ContentSource,
   /// The bytes of the spans, or nothing if some are not here (or not without waiting).
   std::optional<Found> collect(const Spans& spans, Disk disk);
   bool collect_from_memory(const Layout::Span& span, Content& out);
+  bool is_stored(const Spans& spans) const;
+  void read_from_disk(engine::ReadOwner owner, Spans spans, ReadDone done, ReadPart part,
+                      unsigned tries, ReadStory story);
   ReadId park(engine::ReadOwner owner, Spans spans, ReadDone done, ReadPart part, unsigned tries);
   void load_pins();
   void tell_pins(const std::set<FileIndex>& pins);

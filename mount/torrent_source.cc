@@ -44,7 +44,7 @@ bool TorrentSource::open(const std::shared_ptr<TorrentContent>& content) {
     content->set_window(handle, w.file, w.begin, w.end, w.bps);
   // What is on disk is read at once, and that wait is not for the loop's thread.
   for (auto& [id, read] : waiting)
-    content->driver().run_on_pool(
+    content->driver().wait_for_disk(
         [self = shared_from_this(), content, ours = id, read = std::move(read)] {
           self->forward(*content, ours, read);
         });

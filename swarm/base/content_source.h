@@ -48,14 +48,15 @@ using ReadDone = std::function<void(Result<Content>, ReadStory)>;
 using ReadPart = std::function<void(std::uint32_t bytes_here)>;
 
 /// Serves reads of one torrent's files. All methods are thread-safe, never wait for the network,
-/// and call back without holding a lock of theirs.
+/// nor for the local disk where it is not said, and call back without holding a lock of theirs.
 class ContentSource {
  public:
   virtual ~ContentSource() = default;
 
-  /// Answers from memory or disk before it returns (ReadId{0}), or parks the read: then `done`
-  /// is called later, from another thread, at the latest when the source's read timeout passes
-  /// without progress.
+  /// Answers from memory before it returns (ReadId{0}); or has the local disk read, and answers
+  /// when that is done, from another thread (ReadId{0} too: there is nothing to cancel); or parks
+  /// the read: then `done` is called later, from another thread, at the latest when the source's
+  /// read timeout passes without progress.
   /// `part` may be empty.
   virtual ReadId read(const ReadRequest& request, ReadDone done, ReadPart part) = 0;
   /// Drops a parked read: `done` gets `cancelled` unless it has been called already.

@@ -43,6 +43,7 @@ Session::~Session() {
   for (const Member& member : members_) member.driver->stop();
   pool_.join();
   disk_.join();
+  readers_.join();
 }
 
 Result<> Session::open(const Endpoint& endpoint) {
@@ -149,7 +150,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.peer_book.allow_local = true;
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
-  auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, std::move(setup), logger_);
+  auto driver =
+      std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, std::move(setup), logger_);
 
   TorrentTrackers::Config config;
   config.tiers = metainfo->trackers;

@@ -76,6 +76,8 @@ class Session {
   boost::asio::io_context& io_;
   boost::asio::thread_pool pool_{2};  ///< hashing
   boost::asio::thread_pool disk_{1};  ///< writing and reading what is not cached
+  /// Reading for the filesystem, so that neither hashing nor writing is behind that.
+  boost::asio::thread_pool readers_{4};
   SessionConfig config_;
   std::shared_ptr<spdlog::logger> logger_;
   TrackerClient tracker_client_;

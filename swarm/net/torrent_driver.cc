@@ -29,10 +29,12 @@ static Bitfield stored_pieces(const TorrentSetup& setup) {
 }
 
 TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool, asio::thread_pool& disk,
-                             TorrentSetup setup, std::shared_ptr<spdlog::logger> logger)
+                             asio::thread_pool& readers, TorrentSetup setup,
+                             std::shared_ptr<spdlog::logger> logger)
     : io_(io),
       pool_(pool),
       disk_(disk),
+      readers_(readers),
       setup_(std::move(setup)),
       logger_(std::move(logger)),
       torrent_(std::make_unique<engine::Torrent>(
@@ -456,7 +458,9 @@ void TorrentDriver::prefetch(std::vector<Layout::PieceRange> ranges) {
 
 // --- the rest
 
-void TorrentDriver::run_on_pool(std::function<void()> work) { asio::post(pool_, std::move(work)); }
+void TorrentDriver::wait_for_disk(std::function<void()> work) {
+  asio::post(readers_, std::move(work));
+}
 
 void TorrentDriver::query(std::function<void(const engine::TorrentStats&)> answer) {
   asio::post(io_, [self = shared_from_this(), answer = std::move(answer)] {

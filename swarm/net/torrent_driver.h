@@ -47,8 +47,8 @@ class TorrentDriver final : public engine::TorrentHost,
 
   /// Hashing runs on `pool`, writing on `disk`: a disk that hangs must not stop verification.
   TorrentDriver(boost::asio::io_context& io, boost::asio::thread_pool& pool,
-                boost::asio::thread_pool& disk, TorrentSetup setup,
-                std::shared_ptr<spdlog::logger> logger);
+                boost::asio::thread_pool& disk, boost::asio::thread_pool& readers,
+                TorrentSetup setup, std::shared_ptr<spdlog::logger> logger);
   ~TorrentDriver() override;
   void start();
   /// Closes all connections and ends waiting reads with `why`; nothing is called back afterwards.
@@ -99,8 +99,8 @@ class TorrentDriver final : public engine::TorrentHost,
   void limits_changed();
   void set_pinned(std::vector<Layout::PieceRange> ranges);
   void prefetch(std::vector<Layout::PieceRange> ranges);
-  /// Runs slow local work, such as reading the disk, on the session's pool.
-  void run_on_pool(std::function<void()> work);
+  /// Runs work that waits for the local disk on a thread that neither hashing nor writing needs.
+  void wait_for_disk(std::function<void()> work);
   /// Connections, also those whose handshake is still to come.
   std::uint32_t connection_count() const { return connection_count_; }
   /// `answer` runs on the io thread.
@@ -155,6 +155,7 @@ class TorrentDriver final : public engine::TorrentHost,
   boost::asio::io_context& io_;
   boost::asio::thread_pool& pool_;
   boost::asio::thread_pool& disk_;
+  boost::asio::thread_pool& readers_;
   TorrentSetup setup_;
   std::shared_ptr<spdlog::logger> logger_;
   std::unique_ptr<engine::Torrent> torrent_;

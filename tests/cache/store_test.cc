@@ -91,6 +91,20 @@ TEST_F(StoreTest, ServesAnyRangeOfAWrittenPieceAtOnceAndNothingElse) {
   EXPECT_FALSE(store_->has(PieceIndex(0xFFFFFFFF)));
 }
 
+TEST_F(StoreTest, CountsTheBytesOfAFileThatArePartsOfPiecesHere) {
+  open();
+  const auto& files = torrent_.layout.files();
+  for (const std::uint32_t piece : {1U, 0U, 4U, 2U, 3U}) {
+    ASSERT_TRUE(write(piece));
+    for (std::uint32_t f = 0; f < files.size(); ++f) {
+      std::uint64_t expected = 0;
+      for (const auto& span : torrent_.layout.spans(FileIndex(f), 0, files[f].length))
+        if (store_->has(span.piece)) expected += span.length;
+      EXPECT_EQ(store_->bytes_here(FileIndex(f)), expected) << "file " << f;
+    }
+  }
+}
+
 TEST_F(StoreTest, RefusesBlocksThatDoNotMakeUpThePiece) {
   open();
   auto blocks = torrent_.blocks(0);

@@ -2,10 +2,10 @@
 #include <sys/mman.h>
 
 #include <atomic>
-#include <fstream>
+#include <utility>
 
-#include "mount/mountpoint.h"
 #include "tests/support/fake_mount.h"
+#include "tests/support/waiting_mount.h"
 
 namespace swarmfs::test {
 namespace {
@@ -14,19 +14,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 constexpr FileIndex kFile{0};
 constexpr std::uint64_t kMiB = 1 << 20;
-
-/// A file "a" nothing of which is here, and a file "b" all of which is.
-struct WaitingMount : FakeMount {
-  explicit WaitingMount(mount::FuseOptions options = {})
-      : FakeMount({{"a", 64 * kMiB}, {"b", 4 * kMiB}}, options), a(path("a")), b(path("b")) {
-    source->hold(kFile, 0, 64 * kMiB);
-  }
-  int read_a(std::uint64_t offset = 0, std::size_t length = 4096) const {
-    return read_and_compare(a.c_str(), kFile, static_cast<off_t>(offset), length);
-  }
-  int read_b() const { return read_and_compare(b.c_str(), FileIndex{1}, 0, 4 * kMiB); }
-  std::string a, b;
-};
 
 mount::FuseOptions never_expire() {
   mount::FuseOptions options;
@@ -147,6 +134,26 @@ TEST(FuseHang, DirectReaderCanBeInterruptedAndKilled) {
   }
 }
 
+TEST(FuseHang, ReaderOfADiskThatHangsCanBeInterruptedAndKilled) {
+  for (const int flags : {0, O_DIRECT}) {
+    for (const int signal : {SIGINT, SIGKILL}) {
+      WaitingMount m;
+      m.source->wait_as_disks_do();
+      Child reader([&] {
+        handle_sigint();
+        const int fd = ::open(m.a.c_str(), O_RDONLY | flags);
+        return ::pread(fd, direct_buffer(), 64 << 10, 0) < 0 ? errno : 0;
+      });
+      ASSERT_TRUE(m.source->wait_parked_at_least(1));
+      std::this_thread::sleep_for(milliseconds(500));
+      reader.kill(signal);
+      EXPECT_EQ(reader.exit_code(seconds(5)), signal == SIGKILL ? -1 : EINTR) << flags;
+      m.source->release(kFile);
+      EXPECT_EQ(m.read_a(), 0);
+    }
+  }
+}
+
 TEST(FuseHang, ExpiryIsNeverSeenByAReaderOrAMapping) {
   mount::FuseOptions options;
   options.expire_after = milliseconds(30);
@@ -206,100 +213,33 @@ TEST(FuseHang, WhatWasExpiredIsPushedOnceItComes) {
   EXPECT_LE(m.session->stats().reads, 200U);
 }
 
-TEST(FuseHang, UnmountWithTwoHundredWaitingReadsEndsAllOfThem) {
-  WaitingMount m;
-  std::vector<std::unique_ptr<Child>> readers;
-  for (std::uint64_t i = 0; i < 200; ++i)
-    readers.push_back(std::make_unique<Child>([&, i] { return m.read_a(i * (256 << 10)); }));
-  ASSERT_TRUE(m.source->wait_parked_at_least(200));
-  const auto start = std::chrono::steady_clock::now();
-  m.session->stop();
-  m.session->wait();
-  // Under two seconds on an idle machine; what must hold is that it is bounded, and by far less
-  // than any read's own timeout.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(60));
-  for (auto& reader : readers) {
-    const int code = reader->exit_code(seconds(60));
-    EXPECT_TRUE(code == ENOTCONN || code == EINTR || code == ECONNABORTED) << code;
-  }
-  EXPECT_EQ(m.source->parked(), 0U);
-  EXPECT_FALSE(mount::mount_on(m.folder.path()));
-}
-
-TEST(FuseHang, UnmountFromOutsideEndsTheSession) {
-  WaitingMount m;
-  EXPECT_EQ(m.read_b(), 0);
-  ASSERT_EQ(std::system(("fusermount3 -u " + m.folder.path()).c_str()), 0);
-  m.session->wait();
-  EXPECT_FALSE(mount::mount_on(m.folder.path()));
-}
-
-TEST(FuseHang, ForcedUnmountFromOutsideEndsWaitingReads) {
-  WaitingMount m;
-  Child reader([&] { return m.read_a(); });
-  ASSERT_TRUE(m.source->wait_parked_at_least(1));
-  // -f aborts the connection, even if the mount stays because a file is open.
-  EXPECT_NE(std::system(("umount -f " + m.folder.path() + " 2>/dev/null").c_str()), -1);
-  m.session->wait();
-  EXPECT_NE(reader.exit_code(), 0);
-  EXPECT_TRUE(m.source->wait_parked(0));
-}
-
-TEST(FuseHang, StopEndsThoughAProcessKeepsAFileOpen) {
-  WaitingMount m;
-  const int fd = ::open(m.b.c_str(), O_RDONLY);
-  ASSERT_GE(fd, 0);
-  char first = 0;
-  EXPECT_EQ(::pread(fd, &first, 1, 0), 1);
-  EXPECT_EQ(m.source->open_handles(), 1U);
-  m.session->stop();
-  m.session.reset();
-  EXPECT_EQ(m.source->open_handles(), 0U);  // though no RELEASE came
-  char byte = 0;
-  EXPECT_EQ(::pread(fd, &byte, 1, 2 * kMiB), -1);
-  EXPECT_EQ(errno, ENOTCONN);
-  ::close(fd);
-}
-
-TEST(FuseHang, DeathOfTheDaemonGivesReadersEnotconnAndTheMountIsClearedNextTime) {
-  TempFolder folder;
-  const std::string path = folder.path() + "/t";
-  auto source = std::make_shared<FakeSource>(std::vector<std::uint64_t>{kMiB});
-  const auto make_tree = [&](fs::Tree& tree) {
-    fs::TorrentSpec spec;
-    spec.name = "t";
-    spec.single_file = true;
-    spec.files.emplace_back().length = kMiB;
-    spec.source = source;
-    EXPECT_TRUE(tree.add_torrent(std::move(spec)));
-  };
-  Child daemon([&] {
-    source->hold(kFile, 0, kMiB);
-    fs::Tree tree(0);
-    make_tree(tree);
-    auto session = mount::FuseSession::mount(folder.path(), tree, {});
-    if (!session) return 1;
-    (*session)->start();
-    (*session)->wait();
-    return 0;
+TEST(FuseHang, CloseOfOneDescriptorLeavesTheNextReadOfItsTwinAlone) {
+  WaitingMount m(never_expire());
+  std::atomic<bool> done{false};
+  std::thread feeder([&] {
+    while (!done) {
+      m.source->hold(kFile, 0, 64 * kMiB);
+      std::this_thread::sleep_for(milliseconds(2));
+      m.source->release(kFile);
+    }
   });
-  struct stat st {};
-  for (int i = 0; i < 500 && ::stat(path.c_str(), &st) != 0; ++i)
-    std::this_thread::sleep_for(milliseconds(10));
-  Child reader([&] { return read_and_compare(path.c_str(), kFile, 0, kMiB); });
-  EXPECT_EQ(reader.wait(milliseconds(200)), std::nullopt);
-  daemon.kill(SIGKILL);
-  EXPECT_EQ(daemon.exit_code(seconds(5)), -1);
-  const int code = reader.exit_code(seconds(5));
-  EXPECT_TRUE(code == ENOTCONN || code == ECONNABORTED) << code;
-  ASSERT_TRUE(mount::mount_on(folder.path()));
-
-  fs::Tree tree(0);
-  make_tree(tree);
-  auto session = mount::FuseSession::mount(folder.path(), tree, {});
-  ASSERT_TRUE(session) << session.error().message;
-  (*session)->start();
-  EXPECT_EQ(read_and_compare(path.c_str(), kFile, 0, kMiB), 0);
+  std::vector<std::unique_ptr<Child>> readers;
+  for (unsigned i = 0; i < 8; ++i) {
+    readers.push_back(std::make_unique<Child>([&] {
+      int fd = ::open(m.a.c_str(), O_RDONLY | O_DIRECT);
+      for (unsigned n = 0; n < 400; ++n) {
+        const int twin = ::dup(fd);
+        ::close(std::exchange(fd, twin));
+        const std::uint64_t at = n % 1000 * (64 << 10);
+        if (::pread(fd, direct_buffer(), 4096, static_cast<off_t>(at)) != 4096) return errno;
+        if (*direct_buffer() != Pattern::at(kFile, at)) return 255;
+      }
+      return 0;
+    }));
+  }
+  for (auto& reader : readers) EXPECT_EQ(reader->exit_code(seconds(60)), 0);
+  done = true;
+  feeder.join();
 }
 
 TEST(FuseHang, InterruptsAndDataAndKillsMayComeAtOnce) {

@@ -151,6 +151,9 @@ TEST(FuseRead, TellsEachFailureByItsErrnoAndKeepsTheSize) {
       code = reader.exit_code(std::chrono::milliseconds(10));
     }
     EXPECT_EQ(code, expected) << to_string(kind);
+    struct stat st {};
+    ASSERT_EQ(::stat(path.c_str(), &st), 0);
+    EXPECT_EQ(st.st_size, static_cast<off_t>(kMiB)) << to_string(kind);
     m.source->release(kFile);
     EXPECT_EQ(read_and_compare(path.c_str(), kFile, 0, kMiB), 0) << to_string(kind);
   }

@@ -104,27 +104,6 @@ TEST(FuseTree, AnswersExtendedAttributes) {
             std::string::npos);
 }
 
-TEST(FuseTree, RefusesEveryChangeWithErofs) {
-  FakeMount m({{"a", 10}});
-  const std::string a = m.path("a"), fresh = m.path("fresh"), folder = m.folder.path() + "/t";
-  const auto refused = [](int result) { return result == -1 && errno == EROFS; };
-  for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC})
-    EXPECT_TRUE(refused(::open(a.c_str(), flags))) << flags;
-  EXPECT_TRUE(refused(::open(fresh.c_str(), O_CREAT | O_WRONLY, 0600)));
-  EXPECT_TRUE(refused(::unlink(a.c_str())));
-  EXPECT_TRUE(refused(::mkdir(fresh.c_str(), 0700)));
-  EXPECT_TRUE(refused(::rmdir(folder.c_str())));
-  EXPECT_TRUE(refused(::rename(a.c_str(), fresh.c_str())));
-  EXPECT_TRUE(refused(::link(a.c_str(), fresh.c_str())));
-  EXPECT_TRUE(refused(::symlink("x", fresh.c_str())));
-  EXPECT_TRUE(refused(::chmod(a.c_str(), 0600)));
-  EXPECT_TRUE(refused(::chown(a.c_str(), 1, 1)));
-  EXPECT_TRUE(refused(::truncate(a.c_str(), 0)));
-  EXPECT_TRUE(refused(::mkfifo(fresh.c_str(), 0600)));
-  EXPECT_TRUE(refused(::setxattr(a.c_str(), "user.x", "y", 1, 0)));
-  EXPECT_TRUE(refused(::removexattr(a.c_str(), "user.swarmfs.progress")));
-}
-
 TEST(FuseMountpoint, MustBeAFolderThatIsThereAndFree) {
   fs::Tree tree(0);
   TempFolder folder;

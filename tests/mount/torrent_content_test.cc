@@ -5,6 +5,7 @@
 #include <spdlog/sinks/null_sink.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <future>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 
 #include "mount/control_orders.h"
 #include "mount/swarm_node.h"
+#include "tests/support/sim_disk.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/test_metainfo.h"
 
@@ -32,17 +34,16 @@ const test::TestContent& whole() {
 class Running {
  public:
   Running(std::vector<std::uint32_t> pieces, std::vector<std::string> peers,
-          const std::filesystem::path& cache = {}) {
+          const std::filesystem::path& cache = {}, cache::Disk& disk = cache::posix_disk()) {
     NetworkOptions network{{"127.0.0.1:0"}, std::move(peers)};
     node_ = SwarmNode::create(network, std::make_shared<spdlog::logger>(
                                            "test", std::make_shared<spdlog::sinks::null_sink_mt>()))
                 .value();
     const auto roots = std::make_shared<metainfo::PieceRoots>(whole().metainfo);
-    auto store = cache::Store::open(
-                     cache::StoreOptions::for_cache(cache.empty() ? folder_.path() : cache,
-                                                    whole().metainfo->hashes, whole().layout()),
-                     verifier(roots))
-                     .value();
+    auto place = cache::StoreOptions::for_cache(cache.empty() ? folder_.path() : cache,
+                                                whole().metainfo->hashes, whole().layout());
+    place.disk = &disk;
+    auto store = cache::Store::open(std::move(place), verifier(roots)).value();
     for (const std::uint32_t p : pieces)
       EXPECT_TRUE(store->write_piece(PieceIndex(p), whole().blocks(PieceIndex(p))));
     engine::TorrentConfig config;
@@ -99,6 +100,33 @@ TEST(TorrentContent, SaysWhereTheBytesOfAnAnswerCameFrom) {
   const auto [from_memory, memory_ok] = reader.read(5);
   EXPECT_TRUE(memory_ok);
   EXPECT_EQ(from_memory.source, ReadSource::memory);
+}
+
+TEST(TorrentContent, ADiskThatHangsKeepsNobodyWhoAsks) {
+  std::atomic<bool> hangs{false};
+  test::SimDisk disk;
+  disk.caches_nothing = true;
+  disk.fault = [&](const test::SimDisk::Op& op) {
+    if (op.kind == test::SimDisk::OpKind::read) hangs.wait(true);
+    return 0;
+  };
+  Running reader({0, 1, 2, 3, 4, 5, 6, 7}, {}, {}, disk);
+  hangs = true;
+  std::atomic<unsigned> ended{0};
+  std::promise<void> all;
+  for (std::uint32_t piece = 0; piece < 8; ++piece) {
+    reader.content->read({FileIndex(0), std::uint64_t{piece} * kPiece, 1000, HandleId(1)},
+                         [&, piece](const Result<Content>& bytes, const ReadStory& story) {
+                           EXPECT_TRUE(bytes) << piece;
+                           EXPECT_EQ(story.source, ReadSource::disk) << piece;
+                           if (++ended == 8) all.set_value();
+                         },
+                         {});
+  }
+  EXPECT_EQ(ended, 0U) << "every call has returned, and no disk has been read";
+  hangs = false;
+  hangs.notify_all();
+  all.get_future().wait();
 }
 
 TEST(TorrentContent, SaysWhatAReadWaitedForInVain) {

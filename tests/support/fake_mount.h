@@ -70,6 +70,12 @@ class FakeMount {
   }
 
   std::string path(const std::string& name) const { return folder.path() + "/t/" + name; }
+  /// Makes the kernel forget the bytes of a file that nobody uses.
+  void drop_pages(const std::string& name) const {
+    const int fd = ::open(path(name).c_str(), O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    ::close(fd);
+  }
 
   TempFolder folder;
   fs::Tree tree;

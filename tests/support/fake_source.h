@@ -126,6 +126,8 @@ class FakeSource final : public ContentSource {
     timeout_ = timeout;
     if (!timer_.joinable()) timer_ = std::thread([this] { run_timer(); });
   }
+  /// From now on reads that wait do so as for a disk: they cannot be cancelled.
+  void wait_as_disks_do() { as_disks_do_ = true; }
   /// What answers from now on say of where their bytes came from.
   void set_source(ReadSource source) { source_ = source; }
   void set_bytes_here(std::uint64_t bytes) {
@@ -182,7 +184,7 @@ class FakeSource final : public ContentSource {
     changed_.notify_all();
     lock.unlock();
     if (here > 0 && part) part(here);
-    return id;
+    return as_disks_do_ ? ReadId{} : id;
   }
   std::optional<Content> peek(FileIndex file, std::uint64_t offset, std::uint32_t length) override {
     const ReadRequest request{file, offset, length, {}};
@@ -191,6 +193,7 @@ class FakeSource final : public ContentSource {
     return is_held(request) ? std::nullopt : std::optional(content(request));
   }
   void cancel(ReadId read) override {
+    if (as_disks_do_) return;
     std::vector<Parked> cancelled;
     {
       const std::lock_guard lock(mutex_);
@@ -299,6 +302,7 @@ class FakeSource final : public ContentSource {
     return take([&](const Parked& p) { return p.since <= due; });
   }
 
+  std::atomic<bool> as_disks_do_{false};
   const std::vector<std::uint64_t> lengths_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

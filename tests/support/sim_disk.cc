@@ -40,6 +40,7 @@ class SimFile final : public cache::DiskFile {
   }
 
   bool read_cached(MutableByteView out, std::uint64_t offset) override {
+    if (disk_.caches_nothing) return false;
     const auto n = read(out, offset);
     return n && *n == out.size();
   }

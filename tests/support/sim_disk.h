@@ -51,6 +51,8 @@ class SimDisk final : public cache::Disk {
   /// After a failed sync: true if the file reads as it was written although it never will be on
   /// disk (ext4), false if it reads as it is on disk (xfs, btrfs).
   bool failed_sync_keeps_cache = false;
+  /// True if every read has to ask the disk.
+  bool caches_nothing = false;
   /// Bytes that fit; counted in sectors ever written.
   std::uint64_t capacity = UINT64_MAX;
 
