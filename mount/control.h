@@ -47,7 +47,7 @@ struct ControlHandlers {
 std::string control_reply(std::string_view request, const ControlHandlers& handlers, bool& unmount);
 
 /// Serves the socket on threads of its own until destroyed. A client gets three seconds to ask, and
-/// one to take the reply.
+/// three to take the reply.
 class ControlServer {
  public:
   /// Replaces a socket that nobody serves; busy if somebody does.

@@ -47,6 +47,16 @@ TEST(BlockCache, StaysWithinItsCapacity) {
   EXPECT_EQ(cache.stats().evicted * kBlockSize + cache.stats().bytes, 6400ULL * kBlockSize);
 }
 
+TEST(BlockCache, ShrinksToAnotherCapacityAtOnceButForWhatTheDiskHasYetToTake) {
+  BlockCache cache(4 << 20);
+  for (std::uint32_t block = 0; block < 256; ++block)
+    cache.put(PieceIndex(0), block, block_of(0, block), block < 16);
+  cache.set_capacity(1 << 20);
+  EXPECT_LE(cache.stats().bytes, (1 << 20) + 16ULL * kBlockSize);
+  for (std::uint32_t block = 0; block < 16; ++block)
+    EXPECT_TRUE(cache.contains(PieceIndex(0), block));
+}
+
 TEST(BlockCache, NeverEvictsUnwrittenBlocksAndCountsThem) {
   BlockCache cache(1 << 20);
   for (std::uint32_t piece = 0; piece < 4; ++piece)

@@ -431,6 +431,22 @@ TEST_F(StoreTest, ForgetsTheRecordAndTheFilesOfAnotherLayout) {
   EXPECT_EQ(out, other.pieces[0]);
 }
 
+TEST_F(StoreTest, AnOpenThatIsGivenUpLeavesTheSearchToTheNext) {
+  open();
+  write_all();
+  const auto found = disk_.after_crash(test::CrashStyle::keep_all, 1);
+  StoreOptions with = options();
+  with.disk = found.get();
+  std::stop_source stop;
+  with.cancel = stop.get_token();
+  stop.request_stop();
+  const auto given_up = Store::open(with, torrent_.verify());
+  ASSERT_EQ(given_up.error().kind, ErrorKind::cancelled);
+  with.cancel = {};
+  const auto store = Store::open(with, torrent_.verify());
+  EXPECT_EQ((*store)->pieces(), std::vector<bool>(torrent_.count(), true));
+}
+
 TEST_F(StoreTest, FindsUnrecordedPiecesAfterARunThatDidNotEndInOrder) {
   open();
   ASSERT_TRUE(write(0));
