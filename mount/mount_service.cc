@@ -52,6 +52,7 @@ Result<std::unique_ptr<MountService>> MountService::start(const MountOptions& op
   service->loop_ = std::jthread([node = service->node_.get()] { node->run(); });
   FuseOptions fuse;
   fuse.allow_other = options.allow_other;
+  fuse.passthrough = options.passthrough;
   auto mounted = FuseSession::mount(options.mountpoint, service->tree_, fuse);
   if (!mounted) return mounted.error();
   service->fuse_ = std::move(*mounted);
