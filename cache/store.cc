@@ -213,10 +213,15 @@ std::vector<bool> Store::pieces() const {
 }
 
 std::uint64_t Store::bytes_here(FileIndex file) const {
+  const LayoutFile& f = options_.layout.files()[file.value];
+  const std::uint64_t piece_length = options_.layout.piece_length();
+  const auto pieces = options_.layout.pieces_of(file);
   std::uint64_t bytes = 0;
-  for (const Layout::Span& span :
-       options_.layout.spans(file, 0, options_.layout.files()[file.value].length))
-    if (has(span.piece)) bytes += span.length;
+  for (PieceIndex p = pieces.first; p < pieces.end; ++p) {
+    if (!has(p)) continue;
+    const std::uint64_t begin = p.value * piece_length;
+    bytes += std::min(begin + piece_length, f.offset + f.length) - std::max(begin, f.offset);
+  }
   return bytes;
 }
 

@@ -108,6 +108,8 @@ class Store final : public PieceStore {
 
   /// Bytes of a file that has() covers.
   std::uint64_t bytes_here(FileIndex file) const;
+  /// Another number whenever has() of any piece has another answer.
+  std::uint64_t changes() const { return states_.changes(); }
   const StoreFound& found() const { return found_; }
   StoreStats stats() const;
   std::size_t open_files() const { return files_.open_files(); }

@@ -108,6 +108,8 @@ class Tree {
   std::optional<std::string> attribute(Ino ino, std::string_view name) const;
 
   Totals totals() const;
+  /// Another number whenever attributes of any file have changed.
+  std::uint64_t changes() const;
 
  private:
   class Part;

@@ -17,9 +17,12 @@ namespace swarmfs::mount {
 namespace {
 
 constexpr double kForever = 86400;
-/// How old st_blocks of a file may be that is still arriving.
-constexpr double kWhileArriving = 1;
+/// How old the root's number of torrents may be.
+constexpr double kWhileGrowing = 1;
 constexpr unsigned kBlockUnit = 4096;
+/// Bytes of a file from which on it pays to open the disk's own file for the kernel: that takes
+/// longer than to read a smaller one through us.
+constexpr std::uint64_t kLeastPassed = 256 << 10;
 
 using FilePtr = OpenFiles::FilePtr;
 
@@ -63,14 +66,20 @@ struct stat to_stat(const fs::Attributes& a) {
   return st;
 }
 
-double attribute_timeout(const fs::Attributes& a) { return a.final ? kForever : kWhileArriving; }
+/// How long the kernel may keep these attributes. Of a file that is still arriving it is told when
+/// they have changed.
+double attribute_timeout(FuseBridge& b, const fs::Attributes& a) {
+  if (a.kind != fs::NodeKind::file) return a.final ? kForever : kWhileGrowing;
+  if (!a.final) b.watch.give(a);
+  return kForever;
+}
 
-fuse_entry_param to_entry(const fs::Attributes& a) {
+fuse_entry_param to_entry(FuseBridge& b, const fs::Attributes& a) {
   fuse_entry_param entry{};
   entry.ino = a.ino;
   entry.generation = 1;
   entry.attr = to_stat(a);
-  entry.attr_timeout = attribute_timeout(a);
+  entry.attr_timeout = attribute_timeout(b, a);
   entry.entry_timeout = kForever;
   return entry;
 }
@@ -97,7 +106,7 @@ void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
       fuse_reply_err(req, ENOENT);
       return;
     }
-    const auto entry = to_entry(*attributes);
+    const auto entry = to_entry(bridge(req), *attributes);
     fuse_reply_entry(req, &entry);
   });
 }
@@ -110,7 +119,7 @@ void getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
       return;
     }
     const auto st = to_stat(*attributes);
-    fuse_reply_attr(req, &st, attribute_timeout(*attributes));
+    fuse_reply_attr(req, &st, attribute_timeout(bridge(req), *attributes));
   });
 }
 
@@ -144,7 +153,7 @@ void list(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, bool p
       const bool dots = std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
       if (plus && !dots) {
         const auto attributes = tree.attributes(child);
-        if (attributes) entry = to_entry(*attributes);
+        if (attributes) entry = to_entry(bridge(req), *attributes);
       }
       char* at = buffer.data() + used;
       const std::size_t room = size - used;
@@ -189,8 +198,11 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       fuse_reply_err(req, EISDIR);
       return;
     }
-    const auto backing =
-        b.passthrough.add_handle(ino, [&] { return target->source->open_verified(target->index); });
+    // Nothing of a complete file waits for the network, so that closing it has nothing to say.
+    fi->noflush = target->source && target->source->bytes_here(target->index) == target->length;
+    const auto backing = b.passthrough.add_handle(ino, [&] {
+      return target->length < kLeastPassed ? Fd() : target->source->open_verified(target->index);
+    });
     FilePtr* const file =
         b.files.add(std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
     fi->fh = reinterpret_cast<std::uintptr_t>(file);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "fs/tree.h"
+#include "mount/attribute_watch.h"
 #include "mount/fuse_reads.h"
 #include "mount/libfuse.h"
 #include "mount/open_file.h"
@@ -20,6 +21,7 @@ struct FuseBridge {
   std::atomic<std::uint64_t> next_handle{0};
   OpenFiles files;
   Passthrough passthrough;
+  AttributeWatch watch{tree};
 };
 
 const fuse_lowlevel_ops& fuse_operations();

@@ -203,6 +203,11 @@ FuseSession::~FuseSession() {
 void FuseSession::start() {
   install_wake_signal();
   impl_->bridge.reads.start(impl_->session);
+  impl_->bridge.watch.start(
+      [session = impl_->session](fs::Ino ino) {
+        return fuse_lowlevel_notify_inval_inode(session, ino, -1, 0);
+      },
+      impl_->options.attributes_after);
   impl_->serving = impl_->options.threads;
   for (unsigned i = 0; i < impl_->options.threads; ++i)
     impl_->threads.emplace_back([this] { impl_->serve(); });
@@ -224,6 +229,7 @@ void FuseSession::stop() {
     if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
   }
   impl_->bridge.reads.stop();
+  impl_->bridge.watch.stop();
   impl_->end_threads();
 }
 

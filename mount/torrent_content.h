@@ -46,6 +46,7 @@ class TorrentContent final : public ContentSource,
   void close(HandleId handle) override;
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
   std::uint64_t bytes_here(FileIndex file) const override;
+  std::uint64_t changes() const override { return store_->changes(); }
   std::string piece_map(FileIndex file) const override;
 
   // net::BlockKeep

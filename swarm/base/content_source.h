@@ -78,6 +78,8 @@ class ContentSource {
 
   /// Verified bytes of a file that are here now.
   virtual std::uint64_t bytes_here(FileIndex file) const = 0;
+  /// Another number whenever bytes_here() of any file has another answer.
+  virtual std::uint64_t changes() const = 0;
   /// One character a piece of the file, in order: '#' here, '.' not.
   virtual std::string piece_map(FileIndex file) const = 0;
 };

@@ -130,6 +130,7 @@ class FakeSource final : public ContentSource {
   void set_bytes_here(std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
     bytes_here_ = bytes;
+    ++changes_;
   }
 
   std::size_t parked() const {
@@ -219,6 +220,7 @@ class FakeSource final : public ContentSource {
     const std::lock_guard lock(mutex_);
     return bytes_here_.value_or(lengths_.at(file.value));
   }
+  std::uint64_t changes() const override { return changes_; }
   std::string piece_map(FileIndex) const override { return "##.#"; }
 
  private:
@@ -302,6 +304,7 @@ class FakeSource final : public ContentSource {
   std::size_t opened_ = 0, closed_ = 0;
   std::uint64_t last_id_ = 0;
   std::optional<std::uint64_t> bytes_here_;
+  std::atomic<std::uint64_t> changes_{0};
   std::atomic<int> verified_{-1};
   std::atomic<ReadSource> source_{ReadSource::memory};
   Duration timeout_ = std::chrono::hours(1);
