@@ -95,6 +95,7 @@ void init(void* userdata, fuse_conn_info* conn) {
                           FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS |
                           FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
   conn->want = (conn->want | (conn->capable & wanted)) & ~never;
+  static_cast<FuseBridge*>(userdata)->passthrough.negotiate(conn);
 }
 
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
@@ -183,6 +184,7 @@ void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
 
 void forget_handle(FuseBridge& b, FilePtr* file) {
   b.passthrough.remove_handle((*file)->ino());
+  b.reads.closed(**file);
   b.files.remove(file);
 }
 
@@ -199,16 +201,20 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       return;
     }
     // Nothing of a complete file waits for the network, so that closing it has nothing to say.
-    fi->noflush = target->source && target->source->bytes_here(target->index) == target->length;
+    ContentSource* const source = target->source.get();
+    const bool complete = source != nullptr && source->bytes_here(target->index) == target->length;
+    fi->noflush = complete;
     const auto backing = b.passthrough.add_handle(ino, [&] {
-      return target->length < kLeastPassed ? Fd() : target->source->open_verified(target->index);
+      if (!complete || target->length < kLeastPassed) return Fd();
+      return source->open_verified(target->index);
     });
-    FilePtr* const file =
-        b.files.add(std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
+    Run run = b.files.run_of(*target, b.next_handle);
+    FilePtr* const file = b.files.add(std::make_shared<OpenFile>(
+        ino, std::move(*target), b.next_handle, fs::WindowTuning{}, std::move(run)));
     fi->fh = reinterpret_cast<std::uintptr_t>(file);
     int sent = 0;
     if (backing) {
-      sent = Passthrough::reply_open(req, fi->fh, *backing);
+      sent = Passthrough::reply_open(req, fi, *backing);
     } else {
       // Content never changes; without this a second open() would wait for the READs of the first.
       fi->keep_cache = 1;

@@ -54,6 +54,8 @@ class FuseReads {
   void start(fuse_session* session);
   /// Answers or parks. The range lies in the file and is not empty.
   void read(Request request);
+  /// The last descriptor of an open file is closed.
+  void closed(const OpenFile& file);
   /// Somebody closed a descriptor of the file: drops what dead threads and `tid` asked for.
   void flush(const std::shared_ptr<OpenFile>& file, pid_t tid);
   /// Ends every parked read, and every later one at once, with ENOTCONN. Threads of the session

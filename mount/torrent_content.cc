@@ -1,5 +1,6 @@
 #include "mount/torrent_content.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -113,14 +114,19 @@ void TorrentContent::cancel(ReadId read) { driver_->cancel_read(read); }
 
 void TorrentContent::set_window(HandleId handle, FileIndex file, std::uint64_t begin,
                                 std::uint64_t end, double bps) {
-  if (begin >= end) return driver_->set_window(handle, {});
   const std::uint64_t from = layout_.files()[file.value].offset + begin;
-  const std::uint64_t last = layout_.files()[file.value].offset + end - 1;
+  if (begin >= end || from >= layout_.total_size()) return driver_->set_window(handle, {});
+  const std::uint64_t last =
+      std::min(layout_.files()[file.value].offset + end, layout_.total_size()) - 1;
   const std::uint64_t length = layout_.piece_length();
-  driver_->set_window(
-      handle, {PieceIndex(static_cast<std::uint32_t>(from / length)),
-               PieceIndex(static_cast<std::uint32_t>(last / length + 1)),
-               layout_.pieces_of(file).end, static_cast<std::uint32_t>(from % length), bps});
+  const PieceIndex past(static_cast<std::uint32_t>(last / length + 1));
+  driver_->set_window(handle, {PieceIndex(static_cast<std::uint32_t>(from / length)), past,
+                               std::max(past, layout_.pieces_of(file).end),
+                               static_cast<std::uint32_t>(from % length), bps});
+}
+
+FilePlace TorrentContent::place_of(FileIndex file) const {
+  return {layout_.files()[file.value].offset, layout_.total_size(), layout_.piece_length()};
 }
 
 void TorrentContent::close(HandleId handle) { driver_->close_handle(handle); }

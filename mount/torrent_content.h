@@ -29,7 +29,9 @@ class TorrentContent final : public ContentSource,
   /// Before the first read that is not answered from disk.
   void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
   /// When nobody reads any more: the driver must not outlive its loop.
-  void detach() { driver_.reset(); }
+  void detach() {
+    driver_.reset();
+  }
   net::TorrentDriver& driver() { return *driver_; }
   cache::Store& store() { return *store_; }
   const metainfo::Metainfo& metainfo() const { return *roots_->metainfo(); }
@@ -44,6 +46,7 @@ class TorrentContent final : public ContentSource,
   void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
                   double bps) override;
   void close(HandleId handle) override;
+  FilePlace place_of(FileIndex file) const override;
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
   std::uint64_t bytes_here(FileIndex file) const override;
   std::uint64_t changes() const override { return store_->changes(); }
