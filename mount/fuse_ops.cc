@@ -206,7 +206,9 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fi->noflush = complete;
     const auto backing = b.passthrough.add_handle(ino, [&] {
       if (!complete || target->length < kLeastPassed) return Fd();
-      return source->open_verified(target->index);
+      Fd file = source->open_verified(target->index);
+      if (!file.valid()) source->verify_later(target->index);
+      return file;
     });
     Run run = b.files.run_of(*target, b.next_handle);
     FilePtr* const file = b.files.add(std::make_shared<OpenFile>(

@@ -32,6 +32,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
 }
 
 SwarmNode::~SwarmNode() {
+  checker_.stop();
   session_.reset();  // ends its drivers and its pool before the contents they use
   // Others may hold the contents, but what they hold must not reach into the loop.
   for (const auto& content : contents_) {
@@ -53,6 +54,7 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   setup.peers = peers_;
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
+  content->set_checker(checker_);
   content->attach(session_->add(std::move(setup)));
   return content;
 }

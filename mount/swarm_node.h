@@ -44,6 +44,7 @@ class SwarmNode {
   std::vector<Endpoint> peers_;
   /// Before the session, whose drivers use them until they are stopped.
   std::vector<std::shared_ptr<TorrentContent>> contents_;
+  IdleChecker checker_;
   std::unique_ptr<net::Session> session_;
   bool stopping_ = false;
 };

@@ -129,6 +129,14 @@ FilePlace TorrentContent::place_of(FileIndex file) const {
   return {layout_.files()[file.value].offset, layout_.total_size(), layout_.piece_length()};
 }
 
+void TorrentContent::verify_later(FileIndex file) {
+  if (checker_ == nullptr) return;
+  checker_->add(this, file, [weak = weak_from_this(), file] {
+    const auto self = weak.lock();
+    return self && self->store_->verify_next(file);
+  });
+}
+
 void TorrentContent::close(HandleId handle) { driver_->close_handle(handle); }
 
 std::uint64_t TorrentContent::bytes_here(FileIndex file) const { return store_->bytes_here(file); }

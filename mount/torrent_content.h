@@ -9,6 +9,7 @@
 
 #include "cache/block_cache.h"
 #include "cache/store.h"
+#include "mount/idle_checker.h"
 #include "swarm/base/content_source.h"
 #include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
@@ -28,9 +29,12 @@ class TorrentContent final : public ContentSource,
 
   /// Before the first read that is not answered from disk.
   void attach(std::shared_ptr<net::TorrentDriver> driver) { driver_ = std::move(driver); }
+  /// For verify_later(). Before the first read; it outlives this, or detach() comes before its end.
+  void set_checker(IdleChecker& checker) { checker_ = &checker; }
   /// When nobody reads any more: the driver must not outlive its loop.
   void detach() {
     driver_.reset();
+    checker_ = nullptr;
   }
   net::TorrentDriver& driver() { return *driver_; }
   cache::Store& store() { return *store_; }
@@ -48,6 +52,7 @@ class TorrentContent final : public ContentSource,
   void close(HandleId handle) override;
   FilePlace place_of(FileIndex file) const override;
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
+  void verify_later(FileIndex file) override;
   std::uint64_t bytes_here(FileIndex file) const override;
   std::uint64_t changes() const override { return store_->changes(); }
   std::string piece_map(FileIndex file) const override;
@@ -75,6 +80,7 @@ class TorrentContent final : public ContentSource,
   std::unique_ptr<cache::Store> store_;
   cache::BlockCache memory_;
   std::shared_ptr<net::TorrentDriver> driver_;
+  IdleChecker* checker_ = nullptr;
 };
 
 /// For StoreOptions::before_checks: gives `roots` the piece layers that an earlier run kept, so

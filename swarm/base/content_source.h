@@ -85,6 +85,9 @@ class ContentSource {
   /// A descriptor of a local file that is this one, every byte of it verified in this run, so that
   /// it can be read without asking here; invalid if there is none. May wait for the local disk.
   virtual Fd open_verified(FileIndex) { return Fd(); }
+  /// Makes open_verified() work for a file that is here, but not verified in this run, some time
+  /// from now and at nobody's expense.
+  virtual void verify_later(FileIndex) {}
 
   /// Verified bytes of a file that are here now.
   virtual std::uint64_t bytes_here(FileIndex file) const = 0;

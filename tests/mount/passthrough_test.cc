@@ -69,6 +69,19 @@ TEST_F(PassthroughTest, ASmallFileIsNotWorthIt) {
   EXPECT_EQ(small.session->stats().passed, 0U);
 }
 
+TEST_F(PassthroughTest, ACompleteFileThatIsNotVerifiedIsVerifiedLaterAndAnIncompleteOneIsNot) {
+  m.source->set_bytes_here(kLength - 1);
+  EXPECT_EQ(read_all(), 0);
+  EXPECT_EQ(m.source->verified_later(), 0U);
+  m.source->set_bytes_here(kLength);
+  // The kernel releases a handle some time after close(), and asks nothing while one is open.
+  for (int i = 0; i < 500 && m.source->verified_later() == 0; ++i) {
+    EXPECT_EQ(read_all(), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_GT(m.source->verified_later(), 0U);
+}
+
 TEST_F(PassthroughTest, AFileThatIsNotVerifiedGoesThroughThePageCache) {
   EXPECT_EQ(read_all(), 0);
   EXPECT_EQ(passed(), 0U);

@@ -230,6 +230,8 @@ class FakeSource final : public ContentSource {
     const int fd = verified_;
     return Fd(fd < 0 ? -1 : ::dup(fd));
   }
+  void verify_later(FileIndex) override { ++verified_later_; }
+  unsigned verified_later() const { return verified_later_; }
   std::uint64_t bytes_here(FileIndex file) const override {
     const std::lock_guard lock(mutex_);
     if (bytes_here_) return *bytes_here_;
@@ -322,6 +324,7 @@ class FakeSource final : public ContentSource {
   std::uint64_t last_id_ = 0;
   std::optional<std::uint64_t> bytes_here_;
   std::atomic<std::uint64_t> changes_{0};
+  std::atomic<unsigned> verified_later_{0};
   std::atomic<std::uint32_t> piece_length_{0};
   std::atomic<int> verified_{-1};
   std::atomic<ReadSource> source_{ReadSource::memory};
