@@ -11,6 +11,7 @@ import pathlib
 import platform
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -45,31 +46,49 @@ def missing():
     return netlab.missing()
 
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
 class Ended(Exception):
     """By a signal, whose number it carries."""
 
 
+def on_signals(action):
+    for number in SIGNALS:
+        signal.signal(number, action)
+
+
 def end(number, _):
-    # Once: what follows is clearing up, which must not be cut short.
-    for other in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(other, signal.SIG_IGN)
+    on_signals(signal.SIG_IGN)  # what follows is clearing up, which must not be cut short
     raise Ended(number)
+
+
+def measure_cases(args, bench):
+    from .files_cases import CASES as functions
+    from .files_stage import Failed
+    try:
+        for name in args.cases:
+            try:
+                functions[name](bench)
+            except (Failed, OSError, AssertionError, RuntimeError,
+                    subprocess.SubprocessError) as failure:  # the other cases go on
+                bench.failed("swarmfs", name, failure)
+    finally:
+        on_signals(signal.SIG_IGN)
 
 
 def measure(args, binary, found):
     """The number of the signal that ended it early, or None. What it found is in `found`."""
-    from .files_cases import CASES as functions, Bench
-    from .files_stage import Failed, Stage
+    from .files_cases import Bench
+    from .files_stage import Stage
+    from .swarm import touch_memory
+    # Also because pages of 4 KiB that lie scattered in a memory long in use are read at a third of
+    # the speed of the large ones that ext4 has: so they lie together, as they do after a start.
+    touch_memory()
+    on_signals(end)
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
         with Stage(binary, args.folder) as stage:
-            bench = Bench(stage, found, args.only, args.quick)
-            for name in args.cases:
-                try:
-                    functions[name](bench)
-                except Failed as failure:
-                    bench.failed("swarmfs", name, failure)
+            measure_cases(args, Bench(stage, found, args.only, args.quick))
     except Ended as ended:
         return ended.args[0]
     return None

@@ -1,6 +1,5 @@
 """The cases of scripts/bench files. Each is a function of a Bench; clients take turns in every
 round, in an order that rotates, so that what else the machine does meets all of them."""
-import contextlib
 import json
 import os
 import pathlib
@@ -16,7 +15,7 @@ TREE, TREE_FOLDERS, SMALL, SMALL_FOLDERS = 61_000, 2_000, 20_000, 200
 MEMORY_BYTES = 8 * MIB  # of the 16 MiB of blocks that a torrent keeps in memory
 LINK_BITS, LINK_RTT, TCP_SHARE = 100e6, 0.02, 1448 / 1514
 TORRENTS = 100
-RIVAL_SECONDS = 120
+RIVAL_SECONDS, RIVAL_TRIES = 120, 3
 
 WARM = (("sequential 128K", "GB/s", ["--rw=read", "--bs=128k"], 0.80),
         ("sequential 1M", "GB/s", ["--rw=read", "--bs=1m"], 0.80),
@@ -93,23 +92,26 @@ class Bench:
                     mounted = self.stage.swarmfs([manifest], [seed], options, name=client)
                     mounted.wait_complete(self.stage.binary, 120)
                     where[client] = mounted.place(name)
-            if btfs and BTFS in self.only:
-                with self._rival(f"fetching {name}"):
-                    mounted = self.stage.btfs(manifest)
-                    mounted.wait_visible(name)
-                    cat(mounted.place(name))
-                    where[BTFS] = mounted.place(name)
+            if btfs:
+                self.add_rival(where, name, manifest, cat)
             time.sleep(3)  # what was written last is synced, and the kernel may read it itself
             os.sync()
             self._complete[name] = where
         return dict(self._complete[name])
 
-    @contextlib.contextmanager
-    def _rival(self, label):
-        try:
-            yield
-        except Failed as failure:
-            self.failed(BTFS, label, failure)
+    def add_rival(self, where, name, manifest, prepare=None):
+        """Adds btfs's place of a torrent, where btfs is wanted and does not crash at it each time."""
+        for _ in range(RIVAL_TRIES if BTFS in self.only else 0):
+            mounted = self.stage.btfs(manifest)
+            try:
+                mounted.wait_visible(name)
+                if prepare:
+                    prepare(mounted.place(name))
+                where[BTFS] = mounted.place(name)
+                return
+            except (Failed, OSError) as failure:
+                self.failed(BTFS, f"mounting {name}", failure)
+                self.stage.discard(mounted)
 
 
 def big_file(bench):
@@ -135,8 +137,9 @@ def dropped(bench):
         place.forget()
         return fio(place, "GB/s", ["--rw=read", "--bs=128k"])
     samples = bench.turns("page cache dropped", where, cold)
+    # Without passthrough it depends on how fast the disk is beside a copy from it.
     bench.found.add("complete, page cache dropped, sequential", "GB/s", samples,
-                    Goal(SUBJECT, ">=", 0.9), Goal(CACHED, ">=", 0.9))
+                    Goal(SUBJECT, ">=", 0.9))
 
 
 def memory(bench):
@@ -178,11 +181,7 @@ def find(bench):
         mounted = bench.stage.swarmfs([manifest], options=["--on-demand"])
         mounted.wait_visible("tree")
         where[SUBJECT] = mounted.place("tree")
-    if BTFS in bench.only:
-        mounted = bench.stage.btfs(manifest)
-        with bench._rival("find"):
-            mounted.wait_visible("tree")
-            where[BTFS] = mounted.place("tree")
+    bench.add_rival(where, "tree", manifest)
     label = f"find -ls, {TREE} files in {TREE_FOLDERS} folders"
 
     def listed(place):
@@ -229,15 +228,14 @@ def tar(bench):
     samples = bench.turns(label, where, archive)
     bench.found.add(label, "files/s", samples, Goal(SUBJECT, ">=", 0.7), Goal(CACHED, ">=", 0.7))
     samples = bench.turns(f"{label}, page cache dropped", where, cold, rounds=3)
-    bench.found.add(f"{label}, page cache dropped", "files/s", samples, Goal(SUBJECT, ">=", 0.7),
-                    Goal(CACHED, ">=", 0.7))
+    bench.found.add(f"{label}, page cache dropped", "files/s", samples, Goal(SUBJECT, ">=", 0.7))
 
 
 def folder(bench):
     """From one seed of 100 Mbit/s, 20 ms away: every file of a folder in its order, from the mount's
     start on. The share is of what TCP can carry on that line."""
     from netlab import Netlab  # tests/netlab
-    stage, count, size = bench.stage, 600 if bench.quick else 2000, 32 * KIB
+    stage, count, size = bench.stage, 2000, 32 * KIB
     name, piece = "folder", 256 * KIB
     make_files(stage.native / name, count, 20, (size,), 3)
     manifest = stage.publish(name, piece)

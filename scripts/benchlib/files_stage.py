@@ -22,7 +22,7 @@ from rig import Net, abort_fuse, mounts_below, wait_for  # tests/interop
 HERE = pathlib.Path(__file__).resolve().parent
 TRACKER_PORT, FIRST_PORT = 8000, 6881
 IMAGE_BYTES = 8 << 30
-COMMAND_SECONDS = 60
+COMMAND_SECONDS = 180
 KIB, MIB = 1 << 10, 1 << 20
 
 
@@ -126,7 +126,12 @@ class Mount:
         return Place(self.path / name, self.folder / "cache")
 
     def wait_visible(self, name, limit=60):
-        self._wait(f"{name} in {self.name}", (self.path / name).exists, limit)
+        def visible():
+            try:
+                return (self.path / name).exists()
+            except OSError:  # who died at it
+                return False
+        self._wait(f"{name} in {self.name}", visible, limit)
 
     def status(self, binary):
         done = subprocess.run([str(binary), "status", str(self.path), "--json"], timeout=20,
