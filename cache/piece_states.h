@@ -48,9 +48,15 @@ class PieceStates {
   bool change(PieceIndex piece, Seen from, PieceState to) {
     std::uint32_t expected = from.word_;
     const std::uint32_t generation = from.generation() + (to == PieceState::absent ? 1 : 0);
-    return words_[piece.value].compare_exchange_strong(
+    const bool done = words_[piece.value].compare_exchange_strong(
         expected, generation << 3 | static_cast<std::uint32_t>(to), std::memory_order_acq_rel);
+    if (done && from.here() != (to != PieceState::absent))
+      changes_.fetch_add(1, std::memory_order_release);
+    return done;
   }
+
+  /// How often a piece came or went.
+  std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
   /// True if bytes read between `before` and `after` were safe to hand out at the end: the piece
   /// was not dropped, and no sync of it was under way whose failure is not known yet.
@@ -62,6 +68,7 @@ class PieceStates {
  private:
   std::uint32_t count_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> words_;
+  std::atomic<std::uint64_t> changes_ = 0;
 };
 
 }  // namespace swarmfs::cache

@@ -240,6 +240,16 @@ Fd Store::open_verified(FileIndex file) {
   return files_.duplicate(file);
 }
 
+bool Store::verify_next(FileIndex file) {
+  const auto pieces = options_.layout.pieces_of(file);
+  for (PieceIndex p = pieces.first; p < pieces.end; ++p) {
+    if (states_.see(p).state() != PieceState::unchecked) continue;
+    const auto checked = read(p, 0, {});  // of no byte: all that is left of it is the check
+    return checked || checked.error().kind == ErrorKind::mismatch;
+  }
+  return false;
+}
+
 Result<> Store::read(PieceIndex piece, std::uint32_t begin, MutableByteView out) {
   if (piece.value >= states_.count() ||
       begin + std::uint64_t{out.size()} > options_.layout.piece_size(piece))

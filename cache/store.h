@@ -110,8 +110,14 @@ class Store final : public PieceStore {
   /// so that it may be read without the store; else invalid.
   Fd open_verified(FileIndex file);
 
+  /// Verifies the first piece of a file that an earlier run wrote and this one has not verified
+  /// yet. False if there is none, or the disk does not answer. May wait for the disk.
+  bool verify_next(FileIndex file);
+
   /// Bytes of a file that has() covers.
   std::uint64_t bytes_here(FileIndex file) const;
+  /// Another number whenever has() of any piece has another answer.
+  std::uint64_t changes() const { return states_.changes(); }
   const StoreFound& found() const { return found_; }
   StoreStats stats() const;
   std::size_t open_files() const { return files_.open_files(); }

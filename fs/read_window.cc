@@ -124,6 +124,11 @@ void ReadWindow::close(std::uint32_t index, std::vector<WindowChange>& out) {
   stream.run = stream.size = stream.shown_begin = stream.shown_end = 0;
 }
 
+void ReadWindow::leave(TimePoint now) {
+  for (Stream& stream : streams_)
+    if (!stream.left_at) stream.left_at = now;
+}
+
 std::vector<WindowChange> ReadWindow::on_timer(TimePoint now) {
   std::vector<WindowChange> out;
   for (std::uint32_t i = 0; i < streams_.size(); ++i) {

@@ -57,6 +57,9 @@ class ReadWindow {
   /// how fast its reader takes what is here.
   void on_wait(std::uint32_t stream) { streams_[stream].waited = true; }
 
+  /// Whoever read here may be gone: unless reads go on, their windows are dropped after the
+  /// patience.
+  void leave(TimePoint now);
   /// Drops the windows of places that their reader left for longer than the patience.
   std::vector<WindowChange> on_timer(TimePoint now);
   /// When on_timer() has something to do; nothing if no reader has jumped.

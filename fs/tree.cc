@@ -200,4 +200,12 @@ Totals Tree::totals() const {
   return totals_;
 }
 
+std::uint64_t Tree::changes() const {
+  const std::shared_lock lock(mutex_);
+  std::uint64_t sum = 0;
+  for (const auto& [at, part] : parts_)
+    if (part->source()) sum += part->source()->changes();
+  return sum;
+}
+
 }  // namespace swarmfs::fs

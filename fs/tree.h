@@ -121,6 +121,8 @@ class Tree {
   std::optional<InfoFile> info_file(Ino ino) const;
 
   Totals totals() const;
+  /// Another number whenever attributes of any file have changed.
+  std::uint64_t changes() const;
 
  private:
   class Part;

@@ -140,6 +140,10 @@ void add_mount(CLI::App& app, Context& context) {
       ->check(CLI::Range(0U, 86400U))
       ->capture_default_str();
   command->add_flag("--allow-other", line->mount.allow_other, "Let other users look too");
+  command
+      ->add_flag("!--no-passthrough", line->mount.passthrough,
+                 "Serve complete files as where the kernel cannot read them from the disk itself")
+      ->group("");  // for measuring and looking for faults
   command->callback(
       [&context, line] { context.run = [&context, line] { return run_mount(context, *line); }; });
 }

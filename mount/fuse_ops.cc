@@ -17,10 +17,13 @@ namespace swarmfs::mount {
 namespace {
 
 constexpr double kForever = 86400;
-/// How old st_blocks of a file may be that is still arriving.
-constexpr double kWhileArriving = 1;
+/// How old the root's number of torrents may be.
+constexpr double kWhileGrowing = 1;
 constexpr unsigned kBlockUnit = 4096;
 constexpr std::size_t kNameMax = 255;
+/// Bytes of a file from which on it pays to open the disk's own file for the kernel: that takes
+/// longer than to read a smaller one through us.
+constexpr std::uint64_t kLeastPassed = 256 << 10;
 
 using FilePtr = OpenFiles::FilePtr;
 
@@ -64,16 +67,23 @@ struct stat to_stat(const fs::Attributes& a) {
   return st;
 }
 
-double attribute_timeout(const fs::Attributes& a) { return a.final ? kForever : kWhileArriving; }
+/// How long the kernel may keep these attributes. Of a file that is still arriving it is told when
+/// they have changed.
+double attribute_timeout(FuseBridge& b, const fs::Attributes& a) {
+  if (fs::is_info(a.ino)) return kWhileGrowing;
+  if (a.kind != fs::NodeKind::file) return a.final ? kForever : kWhileGrowing;
+  if (!a.final) b.watch.give(a);
+  return kForever;
+}
 
-fuse_entry_param to_entry(const fs::Attributes& a) {
+fuse_entry_param to_entry(FuseBridge& b, const fs::Attributes& a) {
   fuse_entry_param entry{};
   entry.ino = a.ino;
   entry.generation = 1;
   entry.attr = to_stat(a);
-  entry.attr_timeout = attribute_timeout(a);
+  entry.attr_timeout = attribute_timeout(b, a);
   // The hidden folder has names of torrents, which go without the kernel being told there.
-  entry.entry_timeout = fs::is_info(a.ino) ? kWhileArriving : kForever;
+  entry.entry_timeout = fs::is_info(a.ino) ? kWhileGrowing : kForever;
   return entry;
 }
 
@@ -89,6 +99,7 @@ void init(void* userdata, fuse_conn_info* conn) {
                           FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS |
                           FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
   conn->want = (conn->want | (conn->capable & wanted)) & ~never;
+  static_cast<FuseBridge*>(userdata)->passthrough.negotiate(conn);
 }
 
 /// For an inode that answers nothing: of a torrent that was removed, or not of that kind.
@@ -109,7 +120,7 @@ void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
       fuse_reply_err(req, ENOENT);
       return;
     }
-    const auto entry = to_entry(*attributes);
+    const auto entry = to_entry(bridge(req), *attributes);
     fuse_reply_entry(req, &entry);
   });
 }
@@ -122,7 +133,7 @@ void getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
       return;
     }
     const auto st = to_stat(*attributes);
-    fuse_reply_attr(req, &st, attribute_timeout(*attributes));
+    fuse_reply_attr(req, &st, attribute_timeout(bridge(req), *attributes));
   });
 }
 
@@ -156,7 +167,7 @@ void list(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, bool p
       const bool dots = std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
       if (plus && !dots) {
         const auto attributes = tree.attributes(child);
-        if (attributes) entry = to_entry(*attributes);
+        if (attributes) entry = to_entry(bridge(req), *attributes);
       }
       char* at = buffer.data() + used;
       const std::size_t room = size - used;
@@ -186,6 +197,7 @@ void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
 
 void forget_handle(FuseBridge& b, FilePtr* file) {
   b.passthrough.remove_handle((*file)->ino());
+  b.reads.closed(**file);
   b.files.remove(file);
 }
 
@@ -205,17 +217,26 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       fuse_reply_err(req, missing(b.tree, ino, EISDIR));
       return;
     }
-    const auto backing =
-        b.passthrough.add_handle(ino, [&] { return target->source->open_verified(target->index); });
     std::call_once(b.opened, [&b] {
       if (b.on_first_open) b.on_first_open();
     });
-    FilePtr* const file =
-        b.files.add(std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle));
+    // Nothing of a complete file waits for the network, so that closing it has nothing to say.
+    ContentSource* const source = target->source.get();
+    const bool complete = source != nullptr && source->bytes_here(target->index) == target->length;
+    fi->noflush = complete;
+    const auto backing = b.passthrough.add_handle(ino, [&] {
+      if (!complete || target->length < kLeastPassed) return Fd();
+      Fd file = source->open_verified(target->index);
+      if (!file.valid()) source->verify_later(target->index);
+      return file;
+    });
+    Run run = b.files.run_of(*target, b.next_handle);
+    FilePtr* const file = b.files.add(std::make_shared<OpenFile>(
+        ino, std::move(*target), b.next_handle, fs::WindowTuning{}, std::move(run)));
     fi->fh = reinterpret_cast<std::uintptr_t>(file);
     int sent = 0;
     if (backing) {
-      sent = Passthrough::reply_open(req, fi->fh, *backing);
+      sent = Passthrough::reply_open(req, fi, *backing);
     } else {
       // Content never changes; without this a second open() would wait for the READs of the first.
       fi->keep_cache = 1;

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "fs/tree.h"
+#include "mount/attribute_watch.h"
 #include "mount/fuse_reads.h"
 #include "mount/info_files.h"
 #include "mount/libfuse.h"
@@ -23,9 +24,10 @@ struct FuseBridge {
   std::atomic<std::uint64_t> next_handle{0};
   OpenFiles files;
   Passthrough passthrough;
-  std::function<void()> on_first_open;  ///< may be empty
-  std::once_flag opened;
-  InfoFiles info;
+  AttributeWatch watch{tree};
+  std::function<void()> on_first_open{};  ///< may be empty
+  std::once_flag opened{};
+  InfoFiles info{};
 };
 
 const fuse_lowlevel_ops& fuse_operations();

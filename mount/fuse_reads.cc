@@ -75,6 +75,13 @@ void FuseReads::read(Request request) {
   const auto noted =
       r.file->on_read(r.offset, r.length, static_cast<std::uint32_t>(r.tid), ticket->started);
   if (noted.deadline) watch(r.file, *noted.deadline);
+  const Run& run = r.file->run();
+  OpenFile::Noted in_run;
+  if (run.whole) {
+    in_run = run.whole->on_read(run.begin + r.offset, r.length, static_cast<std::uint32_t>(r.tid),
+                                ticket->started);
+    if (in_run.deadline) watch(run.whole, *in_run.deadline);
+  }
 
   ReadId id;
   try {
@@ -93,6 +100,7 @@ void FuseReads::read(Request request) {
     return;
   }
   r.file->on_wait(noted.stream);
+  if (run.whole) run.whole->on_wait(in_run.stream);
   {
     const std::lock_guard lock(ticket->mutex);
     ticket->id = id;
@@ -106,6 +114,11 @@ void FuseReads::read(Request request) {
   } else if (stopping || thread_is_gone(r.tid)) {  // flush() may have come before publish()
     cancel(ticket);
   }
+}
+
+void FuseReads::closed(const OpenFile& file) {
+  if (const auto& whole = file.run().whole)
+    if (const auto deadline = whole->leave(now())) watch(whole, *deadline);
 }
 
 /// What the disk was asked for cannot be taken back: its answer finds nobody then, perhaps not even

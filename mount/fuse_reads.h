@@ -56,6 +56,8 @@ class FuseReads {
   void start(fuse_session* session);
   /// Answers or parks. The range lies in the file and is not empty.
   void read(Request request);
+  /// The last descriptor of an open file is closed.
+  void closed(const OpenFile& file);
   /// Somebody closed a descriptor of the file: drops what dead threads asked for, and what `tid`
   /// had asked for before `answer` is called, which lets it go on.
   void flush(const std::shared_ptr<OpenFile>& file, pid_t tid, const std::function<void()>& answer);

@@ -87,15 +87,10 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree,
-                           FuseReads(o.expire_after, o.straddle_after),
-                           o.max_read,
-                           {},
-                           {},
-                           {},
-                           o.on_first_open,
-                           {},
-                           {}} {}
+      : options(o), bridge{tree, FuseReads(o.expire_after, o.straddle_after), o.max_read, {}, {},
+                           {}} {
+    bridge.on_first_open = o.on_first_open;
+  }
 
   Result<> open(const std::string& path);
   void serve(std::atomic<std::uint64_t>& turn);
@@ -240,6 +235,11 @@ void FuseSession::start(InfoText info) {
   install_wake_signal();
   impl_->bridge.reads.start(impl_->session);
   impl_->bridge.info.start(std::move(info));
+  impl_->bridge.watch.start(
+      [session = impl_->session](fs::Ino ino) {
+        return fuse_lowlevel_notify_inval_inode(session, ino, -1, 0);
+      },
+      impl_->options.attributes_after);
   impl_->serving = impl_->options.threads;
   for (unsigned i = 0; i < impl_->options.threads; ++i) {
     auto& turn = impl_->turns.emplace_back(0);
@@ -261,6 +261,7 @@ void FuseSession::stop() {
     if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
   }
   impl_->bridge.reads.stop();
+  impl_->bridge.watch.stop();
   impl_->end_threads();
 }
 
@@ -284,6 +285,7 @@ void FuseSession::forget_name(const std::string& name) {
 }
 
 void FuseSession::forget_pages(const ContentSource& source) {
+  impl_->bridge.files.forget_run(source);
   for (const fs::Ino ino : impl_->bridge.files.inodes_of(source))
     fuse_lowlevel_notify_inval_inode(impl_->session, ino, 0, 0);
 }

@@ -26,6 +26,8 @@ struct FuseOptions {
   /// Let the kernel read complete, verified files from the disk itself, where it and our
   /// privileges allow that.
   bool passthrough = true;
+  /// How old st_blocks of a file may be that still arrives.
+  Duration attributes_after = std::chrono::seconds(1);
   /// How long a READ made for read-ahead may stay unanswered before its waiters may be interrupted.
   Duration expire_after = std::chrono::milliseconds(300);
   /// How long the start of such a READ may be here before whoever waits for it gets that alone:

@@ -82,6 +82,7 @@ Result<> MountService::begin() {
 Result<> MountService::mount() {
   FuseOptions fuse;
   fuse.allow_other = options_.allow_other;
+  fuse.passthrough = options_.passthrough;
   fuse.on_first_open = options_.hooks.on_first_open;
   auto mounted = FuseSession::mount(options_.mountpoint, tree_, fuse);
   if (!mounted) return mounted.error();

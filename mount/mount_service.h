@@ -36,6 +36,7 @@ struct MountOptions {
   NetworkOptions network;
   bool on_demand = false;
   bool allow_other = false;
+  bool passthrough = true;  ///< where the kernel and our privileges allow it
   Duration read_timeout = std::chrono::seconds(60);
   pid_t supervisor_pid = 0;  ///< to show
   MountHooks hooks;

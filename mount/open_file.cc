@@ -1,12 +1,27 @@
 #include "mount/open_file.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 namespace swarmfs::mount {
 
-OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle)
-    : ino_(ino), target_(std::move(target)), next_handle_(next_handle), window_(target_.length) {}
+namespace {
+
+/// How far ahead of a reader of small files at most: he may be near his folder's end.
+constexpr std::uint64_t kRunCap = 16 << 20;
+/// Between the end of one file and the beginning of the next.
+constexpr Duration kRunPatience = std::chrono::seconds(2);
+
+}  // namespace
+
+OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle,
+                   fs::WindowTuning tuning, Run run)
+    : ino_(ino),
+      target_(std::move(target)),
+      run_(std::move(run)),
+      next_handle_(next_handle),
+      window_(target_.length, tuning) {}
 
 OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader,
                                   TimePoint now) {
@@ -23,6 +38,14 @@ OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, st
 void OpenFile::on_wait(std::uint32_t stream) {
   const std::lock_guard lock(mutex_);
   window_.on_wait(stream);
+}
+
+std::optional<TimePoint> OpenFile::leave(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  window_.leave(now);
+  const auto deadline = timer_runs_ ? std::nullopt : window_.deadline();
+  if (deadline) timer_runs_ = true;
+  return deadline;
 }
 
 std::optional<Duration> OpenFile::first_answer(TimePoint now) {
@@ -64,6 +87,39 @@ void OpenFile::tell(const std::vector<fs::WindowChange>& changes) {
 
 OpenFiles::~OpenFiles() {
   for (const auto& [address, file] : files_) (*file)->close();
+  for (const auto& [source, whole] : runs_) whole->close();
+}
+
+Run OpenFiles::run_of(const fs::OpenTarget& target, std::atomic<std::uint64_t>& next_handle) {
+  if (target.length >= Run::kSmaller || !target.source) return {};
+  const FilePlace place = target.source->place_of(target.index);
+  if (place.total == 0) return {};
+  // Files may each begin a piece (BEP 52): a step from one to the next is then no seek, and a
+  // window of so many bytes holds fewer files.
+  const std::uint64_t piece = place.piece_length;
+  fs::WindowTuning tuning;
+  tuning.first = std::max(tuning.first, 4 * piece);
+  tuning.cap = std::max(kRunCap, 16 * piece);
+  tuning.skip = std::max(tuning.skip, piece);
+  tuning.patience = kRunPatience;
+  const std::lock_guard lock(mutex_);
+  FilePtr& whole = runs_[target.source.get()];
+  if (!whole)
+    whole = std::make_shared<OpenFile>(
+        fs::Ino{}, fs::OpenTarget{target.source, FileIndex{0}, place.total}, next_handle, tuning);
+  return {whole, place.begin};
+}
+
+void OpenFiles::forget_run(const ContentSource& source) {
+  FilePtr whole;  // closed without the lock
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = runs_.find(&source);
+    if (it == runs_.end()) return;
+    whole = std::move(it->second);
+    runs_.erase(it);
+  }
+  whole->close();
 }
 
 OpenFiles::FilePtr* OpenFiles::add(FilePtr file) {

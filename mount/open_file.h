@@ -17,17 +17,32 @@
 
 namespace swarmfs::mount {
 
+class OpenFile;
+
+/// Who reads a torrent's small files one after the other reads the torrent: an open file that is
+/// all of it, which sees the reads of them all and wants what follows them. A folder would else be
+/// fetched at one piece for each round trip.
+struct Run {
+  /// Files from this length on have windows of their own that are worth something.
+  static constexpr std::uint64_t kSmaller = 1 << 20;
+
+  std::shared_ptr<OpenFile> whole;  ///< null: the file is not small
+  std::uint64_t begin = 0;          ///< where in it the file begins
+};
+
 /// Each stream of reads in the handle is a source of demand with a HandleId of its own.
 /// Thread-safe.
 class OpenFile {
  public:
   /// `next_handle` gives out HandleIds and outlives this.
-  OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle);
+  OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle,
+           fs::WindowTuning tuning = {}, Run run = {});
 
   fs::Ino ino() const { return ino_; }
   std::uint64_t length() const { return target_.length; }
   FileIndex index() const { return target_.index; }
   const std::shared_ptr<ContentSource>& source() const { return target_.source; }
+  const Run& run() const { return run_; }
 
   struct Noted {
     HandleId handle;  ///< who asks, for the source
@@ -39,6 +54,9 @@ class OpenFile {
   Noted on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader, TimePoint now);
   /// A read of that stream could not be answered at once.
   void on_wait(std::uint32_t stream);
+  /// It is closed, and its reader may open another that is part of the same run: what it wants is
+  /// dropped unless that happens soon. As on_read(), says when to call on_timer().
+  std::optional<TimePoint> leave(TimePoint now);
   /// For the first answer that brings bytes: the time since the first read. Nothing ever after.
   std::optional<Duration> first_answer(TimePoint now);
   /// Returns the next deadline.
@@ -52,6 +70,7 @@ class OpenFile {
 
   const fs::Ino ino_;
   const fs::OpenTarget target_;
+  const Run run_;
   std::atomic<std::uint64_t>& next_handle_;
   /// Also held over set_window(), which never waits or calls back: windows reach the source in
   /// the order they were decided.
@@ -82,10 +101,16 @@ class OpenFiles {
   void remove(FilePtr* file);
   /// Of the files of this source that are open, each once.
   std::set<fs::Ino> inodes_of(const ContentSource& source) const;
+  /// The run that a file about to be opened is part of. It lasts as long as this, or until
+  /// forget_run().
+  Run run_of(const fs::OpenTarget& target, std::atomic<std::uint64_t>& next_handle);
+  /// No file of this source will be opened any more.
+  void forget_run(const ContentSource& source);
 
  private:
   mutable std::mutex mutex_;
   std::unordered_map<FilePtr*, std::unique_ptr<FilePtr>> files_;
+  std::unordered_map<const ContentSource*, FilePtr> runs_;
 };
 
 }  // namespace swarmfs::mount

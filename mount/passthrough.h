@@ -16,6 +16,8 @@
 #include "swarm/base/bytes.h"
 #include "swarm/base/fd.h"
 
+struct fuse_conn_info;
+struct fuse_file_info;
 struct fuse_req;
 struct fuse_session;
 struct iovec;
@@ -30,20 +32,25 @@ class Passthrough {
   Passthrough(const Passthrough&) = delete;
   Passthrough& operator=(const Passthrough&) = delete;
 
-  /// After the mount and before the first request. libfuse 3.14 does not know of passthrough, so
-  /// its answer to INIT is completed on the way out. The session's userdata is a FuseBridge whose
+  // How it is agreed on with the kernel depends on libfuse: see passthrough_native.cc and
+  // passthrough_shim.cc, of which CMake takes one.
+
+  /// After the mount and before the first request. The session's userdata is a FuseBridge whose
   /// member this is.
   void attach(fuse_session* session);
   /// Shows every request before libfuse gets it.
   void see_request(ByteView request);
+  /// When libfuse asks what the answer to INIT shall be.
+  void negotiate(fuse_conn_info* conn);
 
   /// Counts a new handle of a file and says how to open it: by this backing, or, if there is none,
   /// through the page cache. `verified` opens the file on disk; it is asked only when it decides.
   std::optional<std::int32_t> add_handle(fs::Ino ino, const std::function<Fd()>& verified);
   /// The handle is released, or its open() was never answered.
   void remove_handle(fs::Ino ino);
-  /// Answers an OPEN that is passed through; not 0 if nobody takes the answer.
-  static int reply_open(fuse_req* req, std::uint64_t handle, std::int32_t backing);
+  /// Answers an OPEN that is passed through, with the handle in `fi`; not 0 if nobody takes the
+  /// answer.
+  static int reply_open(fuse_req* req, fuse_file_info* fi, std::int32_t backing);
 
   /// Handles opened so, since the mount.
   std::uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }

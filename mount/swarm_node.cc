@@ -35,6 +35,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
 }
 
 SwarmNode::~SwarmNode() {
+  checker_.stop();
   session_.reset();  // ends its drivers and its pool before the contents they use
   // Others may hold the contents, but what they hold must not reach into the loop.
   for (const auto& content : contents_) {
@@ -69,6 +70,7 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
   share_memory();
+  content->set_checker(checker_);
   content->attach(session_->add(std::move(setup)), io_);
   return content;
 }

@@ -61,6 +61,7 @@ class SwarmNode {
   /// Before the session, whose drivers use them until they are stopped.
   std::vector<std::shared_ptr<TorrentContent>> contents_;
   std::vector<std::weak_ptr<TorrentContent>> removed_;
+  IdleChecker checker_;
   std::unique_ptr<net::Session> session_;
   bool stopping_ = false;
   mutable std::mutex limits_mutex_;

@@ -136,14 +136,29 @@ void TorrentContent::cancel(ReadId read) {
 
 void TorrentContent::set_window(HandleId handle, FileIndex file, std::uint64_t begin,
                                 std::uint64_t end, double bps) {
-  if (begin >= end) return driver_->set_window(handle, {});
   const std::uint64_t from = layout_.files()[file.value].offset + begin;
-  const std::uint64_t last = layout_.files()[file.value].offset + end - 1;
+  if (begin >= end || from >= layout_.total_size()) return driver_->set_window(handle, {});
+  const std::uint64_t last =
+      std::min(layout_.files()[file.value].offset + end, layout_.total_size()) - 1;
   const std::uint64_t length = layout_.piece_length();
-  driver_->set_window(
-      handle, {PieceIndex(static_cast<std::uint32_t>(from / length)),
-               PieceIndex(static_cast<std::uint32_t>(last / length + 1)),
-               layout_.pieces_of(file).end, static_cast<std::uint32_t>(from % length), bps});
+  const PieceIndex past(static_cast<std::uint32_t>(last / length + 1));
+  driver_->set_window(handle, {PieceIndex(static_cast<std::uint32_t>(from / length)), past,
+                               std::max(past, layout_.pieces_of(file).end),
+                               static_cast<std::uint32_t>(from % length), bps});
+}
+
+FilePlace place_in(const Layout& layout, FileIndex file) {
+  return {layout.files()[file.value].offset, layout.total_size(), layout.piece_length()};
+}
+
+FilePlace TorrentContent::place_of(FileIndex file) const { return place_in(layout_, file); }
+
+void TorrentContent::verify_later(FileIndex file) {
+  if (checker_ == nullptr) return;
+  checker_->add(this, file, [weak = weak_from_this(), file] {
+    const auto self = weak.lock();
+    return self && self->store_->verify_next(file);
+  });
 }
 
 void TorrentContent::close(HandleId handle) { driver_->close_handle(handle); }

@@ -13,6 +13,7 @@
 
 #include "cache/block_cache.h"
 #include "cache/store.h"
+#include "mount/idle_checker.h"
 #include "swarm/base/content_source.h"
 #include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
@@ -35,10 +36,13 @@ class TorrentContent final : public ContentSource,
   /// Before the first read that is not answered from disk. `loop`: what the driver must not
   /// outlive.
   void attach(std::shared_ptr<net::TorrentDriver> driver, std::shared_ptr<void> loop);
+  /// For verify_later(). Before the first read; it outlives this, or detach() comes before its end.
+  void set_checker(IdleChecker& checker) { checker_ = &checker; }
   /// When nobody reads any more and the driver is stopped.
   void detach() {
     driver_.reset();
     loop_.reset();
+    checker_ = nullptr;
   }
   net::TorrentDriver& driver() { return *driver_; }
   const std::shared_ptr<net::TorrentDriver>& shared_driver() const { return driver_; }
@@ -78,8 +82,11 @@ class TorrentContent final : public ContentSource,
   void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
                   double bps) override;
   void close(HandleId handle) override;
+  FilePlace place_of(FileIndex file) const override;
   Fd open_verified(FileIndex file) override { return store_->open_verified(file); }
+  void verify_later(FileIndex file) override;
   std::uint64_t bytes_here(FileIndex file) const override;
+  std::uint64_t changes() const override { return store_->changes(); }
   std::string piece_map(FileIndex file) const override;
   bool is_pinned(FileIndex file) const override;
 
@@ -119,7 +126,11 @@ class TorrentContent final : public ContentSource,
   mutable std::mutex orders_mutex_;  ///< guards limits_ and pins_
   Limits limits_;
   std::set<FileIndex> pins_;
+  IdleChecker* checker_ = nullptr;
 };
+
+/// ContentSource::place_of() of a torrent's file.
+FilePlace place_in(const Layout& layout, FileIndex file);
 
 /// For StoreOptions::before_checks: gives `roots` the piece layers that an earlier run kept, so
 /// that what it has written can be verified. Layers that the disk has changed are left out.

@@ -230,6 +230,20 @@ std::string TorrentSource::piece_map(FileIndex file) const {
   return std::string(range.end.value - range.first.value, '.');
 }
 
+FilePlace TorrentSource::place_of(FileIndex file) const {
+  return place_in(metainfo_->layout, file);
+}
+
+void TorrentSource::verify_later(FileIndex file) {
+  if (const auto to = content()) to->verify_later(file);
+}
+
+std::uint64_t TorrentSource::changes() const {
+  // Nothing is here before it is open, nor after its end.
+  const auto to = content();
+  return to ? 1 + to->changes() : 0;
+}
+
 bool TorrentSource::is_pinned(FileIndex file) const {
   const auto to = content();
   return to && to->is_pinned(file);

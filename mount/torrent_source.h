@@ -57,8 +57,11 @@ class TorrentSource final : public ContentSource,
   void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
                   double bps) override;
   void close(HandleId handle) override;
+  FilePlace place_of(FileIndex file) const override;
   Fd open_verified(FileIndex file) override;
+  void verify_later(FileIndex file) override;
   std::uint64_t bytes_here(FileIndex file) const override;
+  std::uint64_t changes() const override;
   std::string piece_map(FileIndex file) const override;
   bool is_pinned(FileIndex file) const override;
   std::string state_text() const override;

@@ -47,6 +47,13 @@ using ReadDone = std::function<void(Result<Content>, ReadStory)>;
 /// bytes, at once for those that were here before, and again when there are more. From any thread.
 using ReadPart = std::function<void(std::uint32_t bytes_here)>;
 
+/// Where a file lies among all bytes of its torrent, pads and gaps included.
+struct FilePlace {
+  std::uint64_t begin = 0;
+  std::uint64_t total = 0;         ///< bytes of them all; 0 if the files have no such order
+  std::uint32_t piece_length = 0;  ///< what is fetched at once
+};
+
 /// Serves reads of one torrent's files. All methods are thread-safe, never wait for the network,
 /// nor for the local disk where it is not said, and call back without holding a lock of theirs.
 class ContentSource {
@@ -68,18 +75,26 @@ class ContentSource {
 
   /// Says which bytes [begin, end) of a file this handle will want next, nearest first, and how
   /// fast it takes them (bytes per second; 0: as fast as they come); replaces what it said before.
-  /// An empty range drops it.
+  /// What lies beyond the file's end is of the files behind it, as place_of() has them. An empty
+  /// range drops it.
   virtual void set_window(HandleId handle, FileIndex file, std::uint64_t begin, std::uint64_t end,
                           double bps) = 0;
   /// The handle is gone: its reads are cancelled and its window is dropped.
   virtual void close(HandleId handle) = 0;
 
+  virtual FilePlace place_of(FileIndex) const { return {}; }
+
   /// A descriptor of a local file that is this one, every byte of it verified in this run, so that
   /// it can be read without asking here; invalid if there is none. May wait for the local disk.
   virtual Fd open_verified(FileIndex) { return Fd(); }
+  /// Makes open_verified() work for a file that is here, but not verified in this run, some time
+  /// from now and at nobody's expense.
+  virtual void verify_later(FileIndex) {}
 
   /// Verified bytes of a file that are here now.
   virtual std::uint64_t bytes_here(FileIndex file) const = 0;
+  /// Another number whenever bytes_here() of any file has another answer.
+  virtual std::uint64_t changes() const = 0;
   /// One character a piece of the file, in order: '#' here, '.' not.
   virtual std::string piece_map(FileIndex file) const = 0;
   /// The user wants all of this file to be here.

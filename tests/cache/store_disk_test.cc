@@ -1,5 +1,6 @@
 // The store on the real disk: processes that are killed, locks, full filesystems, many files,
 // many threads.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -83,6 +84,43 @@ TEST(StoreOnDisk, OpensAFileForOthersOnceAllOfItIsVerifiedAndSynced) {
   EXPECT_FALSE((*store)->open_verified(first).valid());
   serve_all(**store, torrent);
   EXPECT_TRUE((*store)->open_verified(first).valid());
+}
+
+TEST(StoreOnDisk, AFileOfAnEarlierRunIsVerifiedPieceByPieceOnDemand) {
+  const TempFolder folder;
+  const TestTorrent torrent(4 * kBlockSize, {300000, 100000});
+  const FileIndex first(0);
+  const auto whole = torrent.layout.pieces_of(first);
+  {
+    auto store = Store::open(options_for(torrent, folder.path()), torrent.verify());
+    ASSERT_TRUE(store);
+    EXPECT_FALSE((*store)->verify_next(first));  // nothing is here
+    for (PieceIndex p = whole.first; p < whole.end; ++p)
+      ASSERT_TRUE((*store)->write_piece(p, torrent.blocks(p.value)));
+  }
+  {
+    auto store = Store::open(options_for(torrent, folder.path()), torrent.verify());
+    ASSERT_TRUE(store);
+    for (PieceIndex p = whole.first; p < whole.end; ++p) {
+      EXPECT_FALSE((*store)->open_verified(first).valid());
+      EXPECT_TRUE((*store)->verify_next(first));
+    }
+    EXPECT_FALSE((*store)->verify_next(first));
+    EXPECT_TRUE((*store)->open_verified(first).valid());
+    EXPECT_EQ((*store)->stats().pieces_rechecked, whole.end.value - whole.first.value);
+  }
+  // One that the disk has changed is lost, and the others are looked at all the same.
+  {
+    const Fd file(::open((options_for(torrent, folder.path()).place.root / "0").c_str(), O_RDWR));
+    ASSERT_EQ(::pwrite(file.get(), "x", 1, 4 * kBlockSize + 7), 1);
+  }
+  auto store = Store::open(options_for(torrent, folder.path()), torrent.verify());
+  ASSERT_TRUE(store);
+  while ((*store)->verify_next(first)) {
+  }
+  EXPECT_FALSE((*store)->has(PieceIndex(1)));
+  EXPECT_TRUE((*store)->has(PieceIndex(2)));
+  EXPECT_FALSE((*store)->open_verified(first).valid());
 }
 
 TEST(StoreOnDisk, AgreesWithAModelOverManyRuns) {

@@ -128,6 +128,7 @@ class SlowSource final : public ContentSource {
   }
   void close(HandleId) override {}
   std::uint64_t bytes_here(FileIndex) const override { return 0; }
+  std::uint64_t changes() const override { return 0; }
   std::string piece_map(FileIndex) const override { return ""; }
 
  private:

@@ -86,6 +86,30 @@ TEST(FuseTree, ShowsModesBlocksTimesLinksAndTotals) {
   EXPECT_EQ(errno, ENOENT);
 }
 
+TEST(FuseTree, BlocksOfAFileThatArrivesAreFollowed) {
+  mount::FuseOptions options;
+  options.attributes_after = std::chrono::milliseconds(20);
+  FakeMount m({{"a", 8192}, {"b", 8192}}, options);
+  const auto blocks = [&](const char* name) {
+    struct stat st {};
+    EXPECT_EQ(::stat(m.path(name).c_str(), &st), 0);
+    return st.st_blocks;
+  };
+  const auto becomes = [&](const char* name, blkcnt_t wanted) {
+    for (int i = 0; i < 1000 && blocks(name) != wanted; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return blocks(name);
+  };
+  m.source->set_bytes_here(512);
+  EXPECT_EQ(blocks("a"), 1);
+  EXPECT_EQ(blocks("b"), 1);
+  for (const blkcnt_t n : {2, 5, 3, 16}) {
+    m.source->set_bytes_here(static_cast<std::uint64_t>(n) * 512);
+    EXPECT_EQ(becomes("a", n), n);
+    EXPECT_EQ(becomes("b", n), n);
+  }
+}
+
 TEST(FuseTree, AnswersExtendedAttributes) {
   FakeMount m({{"a", 1000}});
   m.source->set_bytes_here(431);

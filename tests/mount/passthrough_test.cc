@@ -44,6 +44,7 @@ class PassthroughTest : public testing::Test {
 
 TEST_F(PassthroughTest, AVerifiedFileIsReadWithoutUs) {
   m.source->set_verified(backing.get());
+  m.source->set_bytes_here(kLength);
   m.source->hold(kFile, 0, kLength);  // whoever asked us would wait for ever
   EXPECT_EQ(read_all(), 0);
   const Fd fd(::open(path.c_str(), O_RDONLY));
@@ -59,6 +60,26 @@ TEST_F(PassthroughTest, AVerifiedFileIsReadWithoutUs) {
   EXPECT_EQ(copy, Pattern::text(kFile, 0, kLength));
   EXPECT_EQ(passed(), 2U);
   EXPECT_EQ(reads(), 0U);
+}
+
+TEST_F(PassthroughTest, ASmallFileIsNotWorthIt) {
+  FakeMount small({{"a", 100'000}});
+  small.source->set_verified(backing.get());
+  EXPECT_EQ(read_and_compare(small.path("a").c_str(), kFile, 0, 100'000), 0);
+  EXPECT_EQ(small.session->stats().passed, 0U);
+}
+
+TEST_F(PassthroughTest, ACompleteFileThatIsNotVerifiedIsVerifiedLaterAndAnIncompleteOneIsNot) {
+  m.source->set_bytes_here(kLength - 1);
+  EXPECT_EQ(read_all(), 0);
+  EXPECT_EQ(m.source->verified_later(), 0U);
+  m.source->set_bytes_here(kLength);
+  // The kernel releases a handle some time after close(), and asks nothing while one is open.
+  for (int i = 0; i < 500 && m.source->verified_later() == 0; ++i) {
+    EXPECT_EQ(read_all(), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_GT(m.source->verified_later(), 0U);
 }
 
 TEST_F(PassthroughTest, AFileThatIsNotVerifiedGoesThroughThePageCache) {

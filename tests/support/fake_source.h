@@ -130,9 +130,11 @@ class FakeSource final : public ContentSource {
   void wait_as_disks_do() { as_disks_do_ = true; }
   /// What answers from now on say of where their bytes came from.
   void set_source(ReadSource source) { source_ = source; }
+  /// What bytes_here() says from now on of every file, instead of all, or none of a held one.
   void set_bytes_here(std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
     bytes_here_ = bytes;
+    ++changes_;
   }
 
   std::size_t parked() const {
@@ -208,6 +210,7 @@ class FakeSource final : public ContentSource {
   void set_window(HandleId handle, FileIndex, std::uint64_t begin, std::uint64_t end,
                   double) override {
     const std::lock_guard lock(mutex_);
+    note_handle(handle);
     windows_.push_back({handle, begin, end});
   }
   void close(HandleId handle) override {
@@ -220,16 +223,34 @@ class FakeSource final : public ContentSource {
     for (auto& p : cancelled)
       p.done(fail(ErrorKind::cancelled, "closed"), {ReadSource::peer, "closed"});
   }
+  /// From now on the files lie back to back in a torrent with pieces of this length.
+  void set_order(std::uint32_t piece_length) { piece_length_ = piece_length; }
+  FilePlace place_of(FileIndex file) const override {
+    FilePlace place;
+    if (piece_length_ == 0) return place;
+    for (std::uint32_t i = 0; i < lengths_.size(); ++i) {
+      if (i < file.value) place.begin += lengths_[i];
+      place.total += lengths_[i];
+    }
+    place.piece_length = piece_length_;
+    return place;
+  }
   /// From now on this file of the machine stands for the source's; -1 for none.
   void set_verified(int fd) { verified_ = fd; }
   Fd open_verified(FileIndex) override {
     const int fd = verified_;
     return Fd(fd < 0 ? -1 : ::dup(fd));
   }
+  void verify_later(FileIndex) override { ++verified_later_; }
+  unsigned verified_later() const { return verified_later_; }
   std::uint64_t bytes_here(FileIndex file) const override {
     const std::lock_guard lock(mutex_);
-    return bytes_here_.value_or(lengths_.at(file.value));
+    if (bytes_here_) return *bytes_here_;
+    const bool held = std::any_of(held_.begin(), held_.end(),
+                                  [&](const Held& h) { return h.file == file && h.begin < h.end; });
+    return held ? 0 : lengths_.at(file.value);
   }
+  std::uint64_t changes() const override { return changes_; }
   std::string piece_map(FileIndex) const override { return "##.#"; }
 
  private:
@@ -314,6 +335,9 @@ class FakeSource final : public ContentSource {
   std::size_t opened_ = 0, closed_ = 0;
   std::uint64_t last_id_ = 0;
   std::optional<std::uint64_t> bytes_here_;
+  std::atomic<std::uint64_t> changes_{0};
+  std::atomic<unsigned> verified_later_{0};
+  std::atomic<std::uint32_t> piece_length_{0};
   std::atomic<int> verified_{-1};
   std::atomic<ReadSource> source_{ReadSource::memory};
   Duration timeout_ = std::chrono::hours(1);
