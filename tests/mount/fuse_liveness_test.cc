@@ -71,10 +71,17 @@ TEST(Mountpoint, ADeadMountIsRemovedAndALivingOneIsNot) {
   ASSERT_TRUE(entry);
   EXPECT_EQ(mount::place_of(*entry), point);
   EXPECT_EQ(mount::remove_dead_mount(*entry), mount::Removal::lives);
-  if (!mount::abort_connection(entry->connection)) GTEST_SKIP() << "no fusectl to cut it with";
-  EXPECT_EQ(mount::remove_dead_mount(*entry), mount::Removal::removed);
-  EXPECT_EQ(mount::remove_dead_mount(*entry), mount::Removal::gone);
-  EXPECT_FALSE(mount::mount_on(point));
+  // A session that serves would take its mount away itself.
+  TempFolder other;
+  fs::Tree tree(0);
+  auto session = mount::FuseSession::mount(other.path(), tree, {});
+  ASSERT_TRUE(session);
+  const auto dead = mount::mount_on((*session)->mountpoint());
+  ASSERT_TRUE(dead);
+  if (!mount::abort_connection(dead->connection)) GTEST_SKIP() << "no fusectl to cut it with";
+  EXPECT_EQ(mount::remove_dead_mount(*dead), mount::Removal::removed);
+  EXPECT_EQ(mount::remove_dead_mount(*dead), mount::Removal::gone);
+  EXPECT_FALSE(mount::mount_on((*session)->mountpoint()));
 }
 
 TEST(Mountpoint, ADeadMountIsFoundWhereItWasMovedAndLeftWhereItIsCovered) {

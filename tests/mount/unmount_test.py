@@ -4,6 +4,7 @@
 The program is stopped with SIGSTOP while a read waits: nothing of it answers any more. Needs root.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -42,7 +43,7 @@ def scenario(folder):
                        XDG_CACHE_HOME=str(folder))
     daemon = subprocess.Popen([SWARMFS, "mount", "-f", "--listen", "127.0.0.1:0",
                                folder / "x.torrent", mountpoint], env=environment)
-    reader = None
+    reader = worker = None
     try:
         deadline = time.monotonic() + 30
         while not os.path.ismount(mountpoint):
@@ -51,7 +52,11 @@ def scenario(folder):
         reader = read_until_it_ends(mountpoint / "x")
         time.sleep(1)
         assert reader.poll() is None, f"the read ended with {reader.returncode}"
-        daemon.send_signal(signal.SIGSTOP)
+        status = subprocess.run([SWARMFS, "status", "--json", mountpoint], env=environment,
+                                capture_output=True, text=True, check=True)
+        worker = json.loads(status.stdout)["pid"]
+        daemon.send_signal(signal.SIGSTOP)  # the supervisor first, which would replace the other
+        os.kill(worker, signal.SIGSTOP)
         begin = time.monotonic()
         done = subprocess.run([SWARMFS, "unmount", mountpoint], env=environment, timeout=60,
                               capture_output=True, text=True)
@@ -63,6 +68,8 @@ def scenario(folder):
         assert str(mountpoint) not in pathlib.Path("/proc/self/mountinfo").read_text()
     finally:
         daemon.kill()
+        if worker:
+            os.kill(worker, signal.SIGKILL)
         daemon.wait(10)
         if reader:
             reader.kill()
