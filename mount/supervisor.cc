@@ -354,7 +354,9 @@ void Supervisor::on_death(int status) {
   const Error error = dead.failure
                           ? fail(dead.failure->kind, who + "failed: " + dead.failure->message)
                           : fail(ErrorKind::cancelled, who + how_it_died(status));
-  if (!was_mounted_ && !stopping_) {
+  // Who asked for the mount still waits, and hears what the first worker says is wrong.
+  const bool refused = !was_mounted_ || (dead.failure && !was_ready_);
+  if (refused && !stopping_) {
     end(ports_.on_failed(dead.failure ? *dead.failure : error));
   } else if (in_order) {
     end(kOk);

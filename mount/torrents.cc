@@ -199,9 +199,9 @@ void Torrents::open(const EntryPtr& entry, TimePoint until) {
 
 void Torrents::broke(const EntryPtr& entry, const Error& error) {
   if (stopping_.stop_requested()) return;
-  logger_->warn("{}: {}", entry->torrent.name, error.message);
   if (entry->torrent.source->end(error).was == TorrentSource::State::gone) closed(entry);
   const std::lock_guard lock(mutex_);
+  if (log_broken_) logger_->warn("{}: {}", entry->torrent.name, error.message);
   changed_.notify_all();
 }
 
@@ -243,9 +243,14 @@ Result<> Torrents::wait_opened(Duration enough, Duration at_most) {
     }
     if (opening == 0 && open == 0 && first_broken != nullptr) return first_broken->error();
     const TimePoint until = begun + (open > 0 ? std::min(enough, at_most) : at_most);
-    if (opening == 0 || now() >= until) return {};
+    if (opening == 0 || now() >= until) break;
     changed_.wait_until(lock, until);
   }
+  log_broken_ = true;
+  for (const EntryPtr& entry : entries_)
+    if (entry->torrent.source->state() == TorrentSource::State::broken)
+      logger_->warn("{}: {}", entry->torrent.name, entry->torrent.source->error().message);
+  return {};
 }
 
 // --- going

@@ -109,7 +109,8 @@ class Torrents {
   std::vector<BrokenManifest> broken() const;
 
   /// Waits until no torrent is just being opened, or at least one is open and `enough` has passed,
-  /// or `at_most` has. The first error if all that there are is broken.
+  /// or `at_most` has. The first error if all that there are is broken. What is broken otherwise,
+  /// then or later, is logged.
   Result<> wait_opened(Duration enough, Duration at_most);
 
   /// Ends what is being opened, in the time that one read of the disk takes. Before the node ends.
@@ -145,6 +146,7 @@ class Torrents {
   std::vector<EntryPtr> entries_;
   std::set<std::string> closing_;  ///< cache folders of removed torrents that are not closed yet
   std::map<Origin, Error> broken_;
+  bool log_broken_ = false;  ///< the start has succeeded: nobody else will say it
 
   WorkPool openers_{4};
   WorkPool closers_{4};
