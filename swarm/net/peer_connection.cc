@@ -1,9 +1,5 @@
 #include "swarm/net/peer_connection.h"
 
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -30,16 +26,9 @@ class PeerConnection::Slot {
   std::size_t size() const { return head.size() + payload.size(); }
 };
 
-PeerConnection::PeerConnection(asio::ip::tcp::socket socket, Events events)
-    : socket_(std::move(socket)), events_(std::move(events)) {
-  error_code ignored;
-  socket_.non_blocking(true, ignored);
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  // What the kernel has taken cannot be cancelled or overtaken by something more urgent: beyond
-  // what is in flight it takes little.
-  const int unsent = 128 * 1024;
-  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-}
+PeerConnection::PeerConnection(asio::any_io_executor executor, std::unique_ptr<PeerStream> stream,
+                               Events events)
+    : executor_(std::move(executor)), stream_(std::move(stream)), events_(std::move(events)) {}
 
 void PeerConnection::start() { wait_readable(); }
 
@@ -49,10 +38,7 @@ void PeerConnection::resume() {
 
 void PeerConnection::wait_readable() {
   if (closed_) return;
-  socket_.async_wait(asio::ip::tcp::socket::wait_read,
-                     [self = shared_from_this()](const error_code& ec) {
-                       if (!ec) self->read_some();
-                     });
+  stream_->wait_readable([self = shared_from_this()] { self->read_some(); });
 }
 
 void PeerConnection::read_some() {
@@ -63,7 +49,7 @@ void PeerConnection::read_some() {
     paused_ = true;
     return;
   }
-  const ssize_t n = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t n = stream_->read(buffer);
   if (n > 0) {
     // A reset may arrive while the bytes before it are handled; `this` stays alive through them.
     const auto self = shared_from_this();
@@ -121,12 +107,7 @@ void PeerConnection::write_some() {
       }
     }
     ssize_t n = 0;
-    if (offered > 0) {
-      msghdr message{};
-      message.msg_iov = parts.data();
-      message.msg_iovlen = count;
-      n = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
+    if (offered > 0) n = stream_->write(std::span(parts).first(count));
     if (n < 0) {
       in_write_ = false;
       if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) return wait_writable();
@@ -161,11 +142,10 @@ void PeerConnection::write_some() {
 void PeerConnection::wait_writable() {
   if (closed_) return;
   waiting_to_write_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_write,
-                     [self = shared_from_this()](const error_code& ec) {
-                       self->waiting_to_write_ = false;
-                       if (!ec) self->write_some();
-                     });
+  stream_->wait_writable([self = shared_from_this()] {
+    self->waiting_to_write_ = false;
+    self->write_some();
+  });
 }
 
 void PeerConnection::fail_connection() {
@@ -173,16 +153,14 @@ void PeerConnection::fail_connection() {
   const bool told = closing_;
   close();
   // Later, because the engine may be in the middle of the event that wrote to us.
-  if (!told)
-    asio::post(socket_.get_executor(), [self = shared_from_this()] { self->events_.on_closed(); });
+  if (!told) asio::post(executor_, [self = shared_from_this()] { self->events_.on_closed(); });
 }
 
 void PeerConnection::close_after_flush() {
   if (closed_ || closing_) return;
   closing_ = true;
   if (!in_write_) drop_blocks();  // else what is on its way out is not yet known
-  auto timer =
-      std::make_shared<asio::steady_timer>(socket_.get_executor(), std::chrono::seconds(1));
+  auto timer = std::make_shared<asio::steady_timer>(executor_, std::chrono::seconds(1));
   timer->async_wait([self = shared_from_this(), timer](const error_code&) { self->close(); });
 }
 
@@ -195,8 +173,7 @@ void PeerConnection::close() {
   if (std::exchange(closed_, true)) return;
   queue_.clear();
   unsent_ = 0;
-  error_code ignored;
-  socket_.close(ignored);
+  stream_->close();
 }
 
 }  // namespace swarmfs::net

@@ -1,7 +1,7 @@
-// One TCP connection to a peer: bytes in, queued bytes and blocks out, nothing decided here.
+// One connection to a peer: bytes in, queued bytes and blocks out, nothing decided here.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -9,12 +9,12 @@
 
 #include "swarm/base/block.h"
 #include "swarm/base/bytes.h"
-#include "swarm/net/path_rtt.h"
+#include "swarm/net/peer_stream.h"
 #include "swarm/wire/peer_message.h"
 
 namespace swarmfs::net {
 
-/// Lives on the session's thread. Owned by shared_ptr because pending socket operations must be
+/// Lives on the session's thread. Owned by shared_ptr because pending operations must be
 /// able to outlast the driver's interest in it.
 class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
  public:
@@ -28,7 +28,8 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
     std::function<bool()> congested;
   };
 
-  PeerConnection(boost::asio::ip::tcp::socket socket, Events events);
+  PeerConnection(boost::asio::any_io_executor executor, std::unique_ptr<PeerStream> stream,
+                 Events events);
 
   /// Bytes of protocol messages that a peer may leave unread before we read no more of what it
   /// sends: most messages are answers, so this bounds what one that never reads can make us keep.
@@ -49,7 +50,7 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   void fill_block(const std::shared_ptr<Slot>& slot, std::shared_ptr<const void> owner,
                   ByteView payload);
 
-  std::optional<Duration> path_rtt() { return net::path_rtt(socket_.native_handle()); }
+  std::optional<Duration> path_rtt() { return stream_->path_rtt(); }
 
   /// Closes once what is queued has gone (flush() tries at once), or after a second.
   void close_after_flush();
@@ -63,7 +64,8 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   void fail_connection();
   void drop_blocks();
 
-  boost::asio::ip::tcp::socket socket_;
+  boost::asio::any_io_executor executor_;
+  std::unique_ptr<PeerStream> stream_;
   Events events_;
   std::deque<std::shared_ptr<Slot>> queue_;
   std::size_t unsent_ = 0;  ///< bytes of queued protocol messages

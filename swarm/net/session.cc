@@ -10,6 +10,7 @@
 
 #include "swarm/engine/address_policy.h"
 #include "swarm/net/addresses.h"
+#include "swarm/net/tcp_stream.h"
 
 namespace swarmfs::net {
 
@@ -33,6 +34,7 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
     : io_(io),
       config_(std::move(config)),
       logger_(std::move(logger)),
+      dialer_(io.get_executor()),
       tracker_client_(io.get_executor(), TrackerClient::Options{}, logger_) {
   std::random_device random;
   client_id_ = make_client_id(random);
@@ -138,8 +140,9 @@ void Session::identify(std::shared_ptr<Incoming> incoming) {
                               if (!theirs) return;
                               for (const Member& member : members_)
                                 if (member.driver->wants(theirs->info_hash))
-                                  return member.driver->accept(std::move(incoming->socket),
-                                                               from_asio(remote), *theirs);
+                                  return member.driver->accept(
+                                      std::make_unique<TcpStream>(std::move(incoming->socket)),
+                                      from_asio(remote), *theirs);
                             });
 }
 
@@ -150,8 +153,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.peer_book.allow_local = true;
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
-  auto driver =
-      std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, std::move(setup), logger_);
+  auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_,
+                                                std::move(setup), logger_);
 
   TorrentTrackers::Config config;
   config.tiers = metainfo->trackers;

@@ -80,6 +80,7 @@ class Session {
   boost::asio::thread_pool readers_{4};
   SessionConfig config_;
   std::shared_ptr<spdlog::logger> logger_;
+  PeerDialer dialer_;
   TrackerClient tracker_client_;
   wire::ClientId client_id_;
   std::uint32_t tracker_key_ = 0;

@@ -6,12 +6,10 @@
 
 #include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/verify_piece.h"
-#include "swarm/net/addresses.h"
 
 namespace swarmfs::net {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using boost::system::error_code;
 using namespace std::chrono_literals;
 
@@ -29,12 +27,13 @@ static Bitfield stored_pieces(const TorrentSetup& setup) {
 }
 
 TorrentDriver::TorrentDriver(asio::io_context& io, asio::thread_pool& pool, asio::thread_pool& disk,
-                             asio::thread_pool& readers, TorrentSetup setup,
+                             asio::thread_pool& readers, PeerDialer& dialer, TorrentSetup setup,
                              std::shared_ptr<spdlog::logger> logger)
     : io_(io),
       pool_(pool),
       disk_(disk),
       readers_(readers),
+      dialer_(dialer),
       setup_(std::move(setup)),
       logger_(std::move(logger)),
       torrent_(std::make_unique<engine::Torrent>(
@@ -65,10 +64,6 @@ void TorrentDriver::stop(const Error& why) {
   for (auto& [id, connection] : connections_) connection->close();
   connections_.clear();
   count_connections();
-  for (auto& [endpoint, socket] : dialling_) {
-    error_code ignored;
-    socket->close(ignored);
-  }
   dialling_.clear();
   const auto answers = std::exchange(answers_, {});
   for (const auto& [read, parked] : answers) parked.answer(why, parked.trace);
@@ -151,35 +146,24 @@ void TorrentDriver::add_candidates(const std::vector<Endpoint>& endpoints,
 }
 
 void TorrentDriver::dial(const Endpoint& endpoint) {
-  auto socket = std::make_shared<tcp::socket>(io_);
-  dialling_[endpoint] = socket;
-  auto timeout = std::make_shared<asio::steady_timer>(io_, 10s);
-  timeout->async_wait([socket](const error_code& ec) {
-    error_code ignored;
-    if (!ec) socket->close(ignored);
-  });
-  const TimePoint begun = now();
-  socket->async_connect(to_asio(endpoint), [weak = weak_from_this(), socket, timeout, endpoint,
-                                            begun](const error_code& ec) {
-    timeout->cancel();
-    auto self = weak.lock();
-    if (!self || self->stopped_) return;
-    self->dialling_.erase(endpoint);
-    if (ec) {
-      self->logger_->debug("{}: {}", endpoint.to_string(), ec.message());
-      self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
-    } else {
-      self->connected(std::move(*socket), endpoint, std::nullopt, now() - begun);
-    }
-  });
+  dialling_[endpoint] = dialer_.dial(
+      endpoint, [weak = weak_from_this(), endpoint](Result<PeerDialer::Dialled> dialled) {
+        auto self = weak.lock();
+        if (!self || self->stopped_) return;
+        self->dialling_.erase(endpoint);
+        if (dialled)
+          return self->connected(std::move(dialled->stream), endpoint, std::nullopt, dialled->rtt);
+        self->logger_->debug("{}", dialled.error().message);
+        self->engine_event([&] { self->torrent_->on_dial_failed(endpoint, now()); });
+      });
 }
 
-void TorrentDriver::accept(tcp::socket socket, const Endpoint& from,
+void TorrentDriver::accept(std::unique_ptr<PeerStream> stream, const Endpoint& from,
                            const wire::Handshake& theirs) {
-  connected(std::move(socket), from, theirs, std::nullopt);
+  connected(std::move(stream), from, theirs, std::nullopt);
 }
 
-void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
+void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
                               std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
   if (stopped_) return;
   // The engine may send from inside add_peer, before it has told us the peer's id: the connection
@@ -205,7 +189,8 @@ void TorrentDriver::connected(tcp::socket socket, const Endpoint& endpoint,
     auto self = weak.lock();
     return self && self->unwritten_ > kMaxUnwritten;
   };
-  auto connection = std::make_shared<PeerConnection>(std::move(socket), std::move(events));
+  auto connection =
+      std::make_shared<PeerConnection>(io_.get_executor(), std::move(stream), std::move(events));
   pending_ = connection;
   engine_event([&] {
     const auto given = torrent_->add_peer(endpoint, theirs, rtt, now());

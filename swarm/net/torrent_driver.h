@@ -18,6 +18,7 @@
 #include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
 #include "swarm/net/peer_connection.h"
+#include "swarm/net/peer_dialer.h"
 
 namespace swarmfs::net {
 
@@ -48,7 +49,7 @@ class TorrentDriver final : public engine::TorrentHost,
   /// Hashing runs on `pool`, writing on `disk`: a disk that hangs must not stop verification.
   TorrentDriver(boost::asio::io_context& io, boost::asio::thread_pool& pool,
                 boost::asio::thread_pool& disk, boost::asio::thread_pool& readers,
-                TorrentSetup setup, std::shared_ptr<spdlog::logger> logger);
+                PeerDialer& dialer, TorrentSetup setup, std::shared_ptr<spdlog::logger> logger);
   ~TorrentDriver() override;
   void start();
   /// Closes all connections and ends waiting reads with `why`; nothing is called back afterwards.
@@ -58,7 +59,7 @@ class TorrentDriver final : public engine::TorrentHost,
   const engine::Torrent& torrent() const { return *torrent_; }
   bool wants(const Sha1Hash& hash) const { return torrent_->is_our_hash(hash); }
   /// A connection that came in, and the handshake it began with.
-  void accept(boost::asio::ip::tcp::socket socket, const Endpoint& from,
+  void accept(std::unique_ptr<PeerStream> stream, const Endpoint& from,
               const wire::Handshake& theirs);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
 
@@ -143,7 +144,7 @@ class TorrentDriver final : public engine::TorrentHost,
   template <class Work, class Then>
   void on_pool(boost::asio::thread_pool& pool, Work work, Then then);
   void arm_timer();
-  void connected(boost::asio::ip::tcp::socket socket, const Endpoint& endpoint,
+  void connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
                  std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
   void count_connections() { connection_count_ = static_cast<std::uint32_t>(connections_.size()); }
@@ -156,6 +157,7 @@ class TorrentDriver final : public engine::TorrentHost,
   boost::asio::thread_pool& pool_;
   boost::asio::thread_pool& disk_;
   boost::asio::thread_pool& readers_;
+  PeerDialer& dialer_;
   TorrentSetup setup_;
   std::shared_ptr<spdlog::logger> logger_;
   std::unique_ptr<engine::Torrent> torrent_;
@@ -165,7 +167,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::map<PeerId, std::shared_ptr<PeerConnection>> connections_;
   std::vector<std::shared_ptr<PeerConnection>> unflushed_;  ///< have something new to write
   std::shared_ptr<PeerConnection> pending_;                 ///< its PeerId is being made
-  std::map<Endpoint, std::shared_ptr<boost::asio::ip::tcp::socket>> dialling_;
+  std::map<Endpoint, std::unique_ptr<PeerDialer::Dial>> dialling_;
   std::atomic<std::uint64_t> next_read_{1};
   struct Parked {
     ReadAnswer answer;

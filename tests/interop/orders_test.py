@@ -40,7 +40,9 @@ class Orders(rig.NetCase):
 
     def mount(self, *extra):
         self.mounted.download(self.torrent, self.point, [self.seed.address], extra=extra)
-        rig.wait_for("a peer", lambda: self.status()["peers"] > 0, 20, [self.mounted.proc])
+        # Where both have everything already, the seed has gone again.
+        rig.wait_for("a peer", lambda: self.status()["peers"] > 0 or self.status()["progress"] == 1,
+                     20, [self.mounted.proc])
 
     def status(self):
         return self.mounted.status()["torrents"][0]
