@@ -24,6 +24,8 @@ constexpr std::size_t kNameMax = 255;
 /// Bytes of a file from which on it pays to open the disk's own file for the kernel: that takes
 /// longer than to read a smaller one through us.
 constexpr std::uint64_t kLeastPassed = 256 << 10;
+/// A READ from this length on is copied for longer than it takes to wake another thread.
+constexpr std::uint32_t kMuch = 64 << 10;
 
 using FilePtr = OpenFiles::FilePtr;
 
@@ -218,6 +220,7 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
       return;
     }
     std::call_once(b.opened, [&b] {
+      b.turn.pass();
       if (b.on_first_open) b.on_first_open();
     });
     // Nothing of a complete file waits for the network, so that closing it has nothing to say.
@@ -226,13 +229,16 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     fi->noflush = complete;
     const auto backing = b.passthrough.add_handle(ino, [&] {
       if (!complete || target->length < kLeastPassed) return Fd();
+      b.turn.pass();  // the disk may let us wait
       Fd file = source->open_verified(target->index);
       if (!file.valid()) source->verify_later(target->index);
       return file;
     });
-    Run run = b.files.run_of(*target, b.next_handle);
-    FilePtr* const file = b.files.add(std::make_shared<OpenFile>(
-        ino, std::move(*target), b.next_handle, fs::WindowTuning{}, std::move(run)));
+    Run run = complete ? Run{} : b.files.run_of(*target, b.next_handle);
+    FilePtr* const file =
+        b.files.add(complete ? std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle)
+                             : std::make_shared<OpenFile>(ino, std::move(*target), b.next_handle,
+                                                          fs::WindowTuning{}, std::move(run)));
     fi->fh = reinterpret_cast<std::uintptr_t>(file);
     int sent = 0;
     if (backing) {
@@ -260,6 +266,7 @@ void read(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, fuse_f
   const auto length =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(size, file->length() - begin));
   const bool direct = (fi->flags & O_DIRECT) != 0;
+  if (length >= kMuch) bridge(req).turn.pass();
   bridge(req).reads.read({req, file, begin, length, fuse_req_ctx(req)->pid, direct});
 }
 

@@ -8,6 +8,7 @@
 
 #include "fs/tree.h"
 #include "mount/attribute_watch.h"
+#include "mount/device_turn.h"
 #include "mount/fuse_reads.h"
 #include "mount/info_files.h"
 #include "mount/libfuse.h"
@@ -28,6 +29,7 @@ struct FuseBridge {
   std::function<void()> on_first_open{};  ///< may be empty
   std::once_flag opened{};
   InfoFiles info{};
+  DeviceTurn turn{};
 };
 
 const fuse_lowlevel_ops& fuse_operations();

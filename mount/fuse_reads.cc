@@ -214,8 +214,8 @@ void FuseReads::remove(const TicketPtr& ticket) {
 
 void FuseReads::watch(const std::shared_ptr<OpenFile>& file, TimePoint deadline) {
   const std::lock_guard lock(mutex_);
-  timers_.emplace(deadline, file);
-  wake_.notify_one();
+  const auto it = timers_.emplace(deadline, file);
+  if (it == timers_.begin()) wake_.notify_one();  // else it wakes early enough
 }
 
 void FuseReads::flush(const std::shared_ptr<OpenFile>& file, pid_t tid,

@@ -137,7 +137,7 @@ Result<> FuseSession::Impl::open(const std::string& path) {
 
 void FuseSession::Impl::serve(std::atomic<std::uint64_t>& turn) {
   fuse_buf buffer{};
-  while (!ends) {
+  while (!ends && bridge.turn.take()) {
     const int received = fuse_session_receive_buf(session, &buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received <= 0) break;  // 0: unmounted or aborted
@@ -147,6 +147,7 @@ void FuseSession::Impl::serve(std::atomic<std::uint64_t>& turn) {
     fuse_session_process_buf(session, &buffer);
     turn.fetch_add(1, std::memory_order_relaxed);
   }
+  bridge.turn.pass();  // the next one finds the same
   std::free(buffer.mem);
   if (!ends) connection_gone();
   const std::lock_guard lock(mutex);
@@ -175,6 +176,7 @@ bool FuseSession::Impl::wait_ended(std::optional<Duration> at_most) {
 
 void FuseSession::Impl::end_threads() {
   ends = true;
+  bridge.turn.end();
   // A signal can come just before the read it is to end, so again until all have left.
   while (!wait_ended(std::chrono::milliseconds(5))) {
     for (auto& thread : threads) ::pthread_kill(thread.native_handle(), wake_signal());
@@ -269,9 +271,12 @@ bool FuseSession::answers() {
   auto& seen = impl_->turns_seen;
   seen.resize(impl_->turns.size());
   bool free = seen.empty();
+  const std::thread::id holder = impl_->bridge.turn.holder();
   for (std::size_t i = 0; i < seen.size(); ++i) {
     const std::uint64_t turn = impl_->turns[i].load(std::memory_order_relaxed);
-    free = free || turn % 2 == 0 || turn != seen[i];
+    // The others are free for what the one at the device leaves them.
+    const bool counts = holder == std::thread::id() || holder == impl_->threads[i].get_id();
+    free = free || (counts && (turn % 2 == 0 || turn != seen[i]));
     seen[i] = turn;
   }
   return free;

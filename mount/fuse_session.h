@@ -62,8 +62,8 @@ class FuseSession {
   /// Takes the mount off the tree if it is still there, and nothing that came in its place. Open
   /// files live on. From any thread.
   void detach();
-  /// True if a request that came now would be taken: a thread is free, or none has been at the same
-  /// request since the last call. One thread at a time calls it.
+  /// True if a request that came now would be taken: a thread waits for one, or none has been at
+  /// the same request since the last call. One thread at a time calls it.
   bool answers();
   /// The number of the FUSE connection; nothing if the system does not show it.
   std::optional<unsigned> connection() const;

@@ -21,29 +21,35 @@ OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t
       target_(std::move(target)),
       run_(std::move(run)),
       next_handle_(next_handle),
-      window_(target_.length, tuning) {}
+      window_(std::in_place, target_.length, tuning) {}
+
+OpenFile::OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle)
+    : ino_(ino), target_(std::move(target)), next_handle_(next_handle) {}
 
 OpenFile::Noted OpenFile::on_read(std::uint64_t offset, std::uint64_t length, std::uint32_t reader,
                                   TimePoint now) {
   const std::lock_guard lock(mutex_);
   if (first_read_ == TimePoint{}) first_read_ = now;
-  const auto outcome = window_.on_read(offset, length, reader, now);
+  if (!window_) return {handle_of(0), 0, std::nullopt};
+  const auto outcome = window_->on_read(offset, length, reader, now);
   tell(outcome.changes);
   Noted noted{handle_of(outcome.stream), outcome.stream, std::nullopt};
-  if (!timer_runs_) noted.deadline = window_.deadline();
+  if (!timer_runs_) noted.deadline = window_->deadline();
   if (noted.deadline) timer_runs_ = true;
   return noted;
 }
 
 void OpenFile::on_wait(std::uint32_t stream) {
   const std::lock_guard lock(mutex_);
-  window_.on_wait(stream);
+  waited_ = true;
+  if (window_) window_->on_wait(stream);
 }
 
 std::optional<TimePoint> OpenFile::leave(TimePoint now) {
   const std::lock_guard lock(mutex_);
-  window_.leave(now);
-  const auto deadline = timer_runs_ ? std::nullopt : window_.deadline();
+  if (!window_) return std::nullopt;
+  window_->leave(now);
+  const auto deadline = timer_runs_ ? std::nullopt : window_->deadline();
   if (deadline) timer_runs_ = true;
   return deadline;
 }
@@ -55,9 +61,9 @@ std::optional<Duration> OpenFile::first_answer(TimePoint now) {
 
 std::optional<TimePoint> OpenFile::on_timer(TimePoint now) {
   const std::lock_guard lock(mutex_);
-  if (closed_) return std::nullopt;
-  tell(window_.on_timer(now));
-  const auto next = window_.deadline();
+  if (closed_ || !window_) return std::nullopt;
+  tell(window_->on_timer(now));
+  const auto next = window_->deadline();
   timer_runs_ = next.has_value();
   return next;
 }
@@ -67,7 +73,7 @@ void OpenFile::close() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    handles.swap(handles_);
+    if (window_ || waited_) handles.swap(handles_);
   }
   for (const auto& [stream, handle] : handles) target_.source->close(handle);
 }

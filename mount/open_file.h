@@ -34,9 +34,12 @@ struct Run {
 /// Thread-safe.
 class OpenFile {
  public:
-  /// `next_handle` gives out HandleIds and outlives this.
+  /// Of a file that is all here: no window is worth keeping, and the source hears of this handle
+  /// only what waits all the same.
+  OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle);
+  /// Of any other. `next_handle` gives out HandleIds and outlives this.
   OpenFile(fs::Ino ino, fs::OpenTarget target, std::atomic<std::uint64_t>& next_handle,
-           fs::WindowTuning tuning = {}, Run run = {});
+           fs::WindowTuning tuning, Run run = {});
 
   fs::Ino ino() const { return ino_; }
   std::uint64_t length() const { return target_.length; }
@@ -79,7 +82,8 @@ class OpenFile {
   std::atomic<bool> answered_{false};
   bool closed_ = false;
   bool timer_runs_ = false;
-  fs::ReadWindow window_;
+  bool waited_ = false;                   ///< a read of it could not be answered at once
+  std::optional<fs::ReadWindow> window_;  ///< nothing if the file is all here
   std::map<std::uint32_t, HandleId> handles_;
 };
 

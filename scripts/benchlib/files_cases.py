@@ -3,11 +3,12 @@ round, in an order that rotates, so that what else the machine does meets all of
 import json
 import os
 import pathlib
+import shutil
 import sys
 import time
 
 from .clients import Failed
-from .files_report import BTFS, CACHED, EXT4, SUBJECT, Goal
+from .files_report import BTFS, CACHED, EXT4, SMALL_PAGES, SUBJECT, Goal
 from .files_stage import KIB, MIB, Place, forget_names, make_file, make_files, run
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -119,15 +120,38 @@ def big_file(bench):
     return bench.complete("big.bin", lambda path: make_file(path, size))
 
 
+def fill_page_by_page(place):
+    """Caches a file in pages of 4 KiB, as the kernel caches those of FUSE; ext4's own come in larger
+    folios, from which it copies faster."""
+    place.forget()
+    fd = os.open(place.path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        for offset in range(0, os.fstat(fd).st_size, 4096):
+            os.pread(fd, 1, offset)
+    finally:
+        os.close(fd)
+
+
 def warm(bench):
     where = big_file(bench)
+    # The floor of what goes through the page cache of FUSE: ext4 that has no more than that.
+    where[SMALL_PAGES] = Place(shutil.copy(where[EXT4].path, f"{where[EXT4].path}.pages"))
     for label, unit, options, cached in WARM:
         def again(place):
-            cat(place)  # others may have dropped the page cache
+            if place is where.get(SMALL_PAGES):
+                fill_page_by_page(place)
+            else:
+                cat(place)  # others may have dropped the page cache
             return fio(place, unit, options)
         samples = bench.turns(f"warm, {label}", where, again)
         bench.found.add(f"complete, warm, {label}", unit, samples, Goal(SUBJECT, ">=", 0.93),
                         Goal(CACHED, ">=", cached))
+        row = bench.found.rows[-1]
+        if CACHED in samples:
+            bench.found.notes.append(
+                f"{row.label}: ext4 in pages of 4 KiB: {row.median(SMALL_PAGES):.3g} {unit}; no "
+                f"passthrough is {row.median(CACHED) / row.median(SMALL_PAGES):.2f}x that")
 
 
 def dropped(bench):

@@ -6,6 +6,7 @@ from .figures import markdown
 
 EXT4, SUBJECT, CACHED, BTFS = "ext4", "swarmfs", "swarmfs, no passthrough", "btfs"
 CLIENTS = (EXT4, SUBJECT, CACHED, BTFS)
+SMALL_PAGES = "ext4, 4 KiB pages"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,6 +77,7 @@ TEST(FuseEnd, StopDoesNotWaitForADiskThatHangs) {
 
 TEST(FuseEnd, StopEndsThoughAProcessKeepsAFileOpen) {
   WaitingMount m;
+  m.source->set_bytes_here(4096);
   const int fd = ::open(m.b.c_str(), O_RDONLY);
   ASSERT_GE(fd, 0);
   char first = 0;

@@ -161,6 +161,7 @@ TEST(FuseRead, TellsEachFailureByItsErrnoAndKeepsTheSize) {
 
 TEST(FuseRead, OpensAWindowOnlyForSequentialReadsAndDropsItOnClose) {
   FakeMount m({{"a", 64 * kMiB}});
+  m.source->set_bytes_here(63 * kMiB);
   const std::string path = m.path("a");
   EXPECT_EQ(read_and_compare(path.c_str(), kFile, 30 * kMiB, 4096), 0);  // a probe
   EXPECT_TRUE(m.source->windows().empty());

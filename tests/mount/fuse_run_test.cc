@@ -9,7 +9,10 @@ constexpr std::uint32_t kFiles = 200;
 
 class FuseRunTest : public testing::Test {
  protected:
-  void SetUp() override { m.source->set_order(256 << 10); }
+  void SetUp() override {
+    m.source->set_order(256 << 10);
+    m.source->set_bytes_here(kLength - 1);  // of each, which still arrive
+  }
   static FakeMount::Files files() {
     FakeMount::Files files;
     for (std::uint32_t i = 0; i < kFiles; ++i) files.emplace_back("f" + std::to_string(i), kLength);
@@ -60,6 +63,12 @@ TEST_F(FuseRunTest, NothingIsWantedSoonAfterTheReaderHasGone) {
 
 TEST_F(FuseRunTest, FilesInOppositeOrderAreNoRun) {
   for (std::uint32_t i = 40; i-- > 0;) ASSERT_EQ(read(i), 0);
+  EXPECT_TRUE(m.source->windows().empty());
+}
+
+TEST_F(FuseRunTest, FilesThatAreAllHereAreNoRun) {
+  m.source->set_bytes_here(kLength);
+  for (std::uint32_t i = 0; i < 40; ++i) ASSERT_EQ(read(i), 0);
   EXPECT_TRUE(m.source->windows().empty());
 }
 
