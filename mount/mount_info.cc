@@ -19,7 +19,7 @@ static constexpr const char* kReadme =
     "\n"
     "status                   what is here, rates, waiting reads: as \"swarmfs status\" prints it\n"
     "peers                    a line for each peer: torrent, address, client, bytes a second down\n"
-    "                         and up, what it does with us and we with it\n"
+    "                         and up, transport, what it does with us and we with it\n"
     "torrents/<name>/status   of one torrent\n"
     "\n"
     "Each is made when it is opened, and stays as it was for whoever has it open.\n";
@@ -29,6 +29,7 @@ static std::string peer_line(const std::string& torrent, const engine::PeerView&
                      (peer.client.empty() ? "-" : printable(peer.client)) + "\tdown " +
                      std::to_string(static_cast<std::uint64_t>(peer.down_bps)) + "\tup " +
                      std::to_string(static_cast<std::uint64_t>(peer.up_bps)) + "\t";
+  line += std::string(peer.link.transport) + (peer.link.encrypted ? " encrypted" : "") + "\t";
   line += peer.choking ? "chokes us" : "serves us";
   line += peer.choked ? ", is choked" : ", is served";
   if (peer.snubbed) line += ", stalls";

@@ -69,6 +69,8 @@ static json torrent_status(const MountedTorrent& torrent,
           {"banned_peers", s.banned},
           {"peers", s.peers},
           {"seeds", s.seeds},
+          {"encrypted_peers", s.encrypted},
+          {"utp_peers", s.utp},
           {"waiting_reads", waiting_reads},
           {"limits", limits_json(content ? content->limits() : Limits{})},
           {"state", state}};

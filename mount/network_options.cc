@@ -1,6 +1,7 @@
 #include "mount/network_options.h"
 
 #include <charconv>
+#include <map>
 
 namespace swarmfs::mount {
 
@@ -14,6 +15,15 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
   command.add_option("--peer", options.peers, "Connect to this peer, without any tracker")
       ->type_name("A:P")
       ->allow_extra_args(false);
+  command
+      .add_option("--encryption", options.encryption,
+                  "prefer: take peers with and without it, and dial with it who hangs up without "
+                  "(the default); require: nobody without it; forbid: nobody with it")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, net::Encryption>{{"prefer", net::Encryption::prefer},
+                                                 {"require", net::Encryption::require},
+                                                 {"forbid", net::Encryption::forbid}}))
+      ->type_name("prefer|require|forbid");
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
 }

@@ -9,6 +9,7 @@
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
 #include "swarm/engine/rate_limiter.h"
+#include "swarm/net/encryption.h"
 
 namespace swarmfs::mount {
 
@@ -16,9 +17,10 @@ struct NetworkOptions {
   std::vector<std::string> listen;
   std::vector<std::string> peers;
   engine::RateLimits limits{};  ///< of all torrents together
+  net::Encryption encryption = net::Encryption::prefer;
 };
 
-/// Adds --listen, --peer, --limit-down and --limit-up.
+/// Adds --listen, --peer, --encryption, --limit-down and --limit-up.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.

@@ -14,12 +14,11 @@ VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots) {
   };
 }
 
-SwarmNode::SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
+SwarmNode::SwarmNode(net::SessionConfig config, std::vector<Endpoint> peers,
                      std::shared_ptr<spdlog::logger> logger)
     : logger_(std::move(logger)),
       peers_(std::move(peers)),
-      session_(
-          std::make_unique<net::Session>(*io_, net::SessionConfig{std::move(listen)}, logger_)) {}
+      session_(std::make_unique<net::Session>(*io_, std::move(config), logger_)) {}
 
 Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
                                                      std::shared_ptr<spdlog::logger> logger) {
@@ -27,8 +26,11 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   if (!listen) return listen.error();
   auto peers = peer_addresses(options.peers);
   if (!peers) return peers.error();
+  net::SessionConfig config;
+  config.listen = std::move(*listen);
+  config.encryption = options.encryption;
   std::unique_ptr<SwarmNode> node(
-      new SwarmNode(std::move(*listen), std::move(*peers), std::move(logger)));
+      new SwarmNode(std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);
   if (auto listening = node->session_->listen(); !listening) return listening.error();
   return node;

@@ -51,7 +51,7 @@ class SwarmNode {
 
  private:
   void share_memory();
-  SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
+  SwarmNode(net::SessionConfig config, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
   /// Shared: a content that was removed may be on its way to its end when this has ended.

@@ -228,6 +228,9 @@ TorrentStats Torrent::stats(TimePoint now) const {
     if (!peer->ready) continue;
     ++s.peers;
     if (peer->counted_seed) ++s.seeds;
+    const PeerLink link = host_.link(id);
+    s.encrypted += link.encrypted;
+    s.utp += link.transport == "utp";
   }
   s.half_open = static_cast<unsigned>(half_open_.size());
   s.waiting_reads = static_cast<unsigned>(reads_.size());

@@ -65,6 +65,8 @@ struct TorrentStats {
   double up_bps = 0;
   unsigned peers = 0;
   unsigned seeds = 0;
+  unsigned encrypted = 0;  ///< of the peers, as are those over uTP
+  unsigned utp = 0;
   unsigned half_open = 0;
   unsigned waiting_reads = 0;
   std::uint32_t pieces_have = 0;

@@ -62,6 +62,7 @@ std::vector<PeerView> Torrent::peers(TimePoint now) const {
     PeerView& view = views.emplace_back(view_peer(*peer));
     view.down_bps = peer->down.bps(now);
     view.up_bps = peer->up.bps(now);
+    view.link = host_.link(peer->id);
   }
   return views;
 }

@@ -9,6 +9,7 @@
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/layout.h"
+#include "swarm/base/peer_link.h"
 #include "swarm/base/strong_index.h"
 #include "swarm/engine/partial_piece.h"
 #include "swarm/engine/piece_picker.h"
@@ -32,7 +33,8 @@ struct PeerView {
   double rate_bps = 0;   ///< bytes a second, while it had something to send; 0: not seen at work
   bool choked = false;   ///< by us
   double down_bps = 0;   ///< bytes a second of late, from it
-  double up_bps = 0;     ///< and to it; both only from Torrent::peers()
+  double up_bps = 0;     ///< and to it
+  PeerLink link;         ///< these three only from Torrent::peers()
 };
 
 /// A request in flight.

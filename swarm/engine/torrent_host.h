@@ -10,6 +10,7 @@
 #include "swarm/base/bytes.h"
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
+#include "swarm/base/peer_link.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
 #include "swarm/engine/wait_trace.h"
@@ -31,6 +32,8 @@ class TorrentHost {
   virtual void disconnect(PeerId peer, std::string_view reason) = 0;
   /// The shortest round trip of a peer's path of late, if it can be told apart from queues.
   virtual std::optional<Duration> path_rtt(PeerId peer) = 0;
+  /// What carries a peer's connection, to show.
+  virtual PeerLink link(PeerId) const { return {}; }
   /// Opens a connection. Answer: add_peer or on_dial_failed.
   virtual void dial(const Endpoint& endpoint) = 0;
 

@@ -51,6 +51,7 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
                   ByteView payload);
 
   std::optional<Duration> path_rtt() { return stream_->path_rtt(); }
+  PeerLink link() const { return stream_->link(); }
 
   /// Closes once what is queued has gone (flush() tries at once), or after a second.
   void close_after_flush();

@@ -1,65 +1,45 @@
 #include "swarm/net/peer_dialer.h"
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <utility>
 
-#include "swarm/net/addresses.h"
-#include "swarm/net/tcp_stream.h"
+#include "swarm/net/opening.h"
+#include "swarm/net/tcp_transport.h"
 
 namespace swarmfs::net {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
-
 namespace {
-
-/// What the pending operations share; `done` is empty once the answer was given or is not wanted.
-struct TcpDial {
-  TcpDial(const asio::any_io_executor& executor, PeerDialer::Done d)
-      : socket(executor), timeout(executor, PeerDialer::kTimeout), done(std::move(d)) {}
-
-  void end(Result<PeerDialer::Dialled> result) {
-    timeout.cancel();
-    if (auto told = std::exchange(done, nullptr)) told(std::move(result));
-  }
-  void drop() {
-    done = nullptr;
-    timeout.cancel();
-    error_code ignored;
-    socket.close(ignored);
-  }
-
-  tcp::socket socket;
-  asio::steady_timer timeout;
-  PeerDialer::Done done;
-};
 
 class Handle final : public PeerDialer::Dial {
  public:
-  explicit Handle(std::shared_ptr<TcpDial> dial) : dial_(std::move(dial)) {}
-  ~Handle() override { dial_->drop(); }
+  explicit Handle(std::shared_ptr<Opening> opening) : opening_(std::move(opening)) {}
+  ~Handle() override { opening_->let_go(); }
 
  private:
-  std::shared_ptr<TcpDial> dial_;
+  std::shared_ptr<Opening> opening_;
 };
 
 }  // namespace
 
-std::unique_ptr<PeerDialer::Dial> PeerDialer::dial(const Endpoint& endpoint, Done done) {
-  auto dial = std::make_shared<TcpDial>(executor_, std::move(done));
-  dial->timeout.async_wait([dial](const error_code& cancelled) {
-    error_code ignored;
-    if (!cancelled) dial->socket.close(ignored);
-  });
-  const auto begun = std::chrono::steady_clock::now();
-  dial->socket.async_connect(to_asio(endpoint), [dial, begun, endpoint](const error_code& ec) {
-    if (ec) return dial->end(Error::from_errno(ec.value(), endpoint.to_string()));
-    dial->end(Dialled{std::make_unique<TcpStream>(std::move(dial->socket)),
-                      std::chrono::steady_clock::now() - begun});
-  });
-  return std::make_unique<Handle>(std::move(dial));
+PeerDialer::PeerDialer(boost::asio::any_io_executor executor, Encryption encryption)
+    : executor_(std::move(executor)), encryption_(encryption), shared_(std::make_shared<Shared>()) {
+  std::vector<Lane> lanes;
+  lanes.push_back({std::make_unique<TcpTransport>(executor_), Duration{}});
+  set_lanes(std::move(lanes));
+}
+
+PeerDialer::~PeerDialer() = default;
+
+void PeerDialer::set_lanes(std::vector<Lane> lanes) { shared_->lanes = std::move(lanes); }
+
+std::unique_ptr<PeerDialer::Dial> PeerDialer::dial(const Endpoint& endpoint,
+                                                   const Sha1Hash& info_hash, Done done) {
+  std::vector<Duration> delays;
+  for (const Lane& lane : shared_->lanes) delays.push_back(lane.after);
+  auto opening = std::make_shared<Opening>(executor_, shared_, endpoint, info_hash,
+                                           shared_->memory.ways_to(endpoint, encryption_, delays),
+                                           std::move(done));
+  opening->begin();
+  return std::make_unique<Handle>(std::move(opening));
 }
 
 }  // namespace swarmfs::net

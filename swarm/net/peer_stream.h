@@ -10,6 +10,7 @@
 
 #include "swarm/base/bytes.h"
 #include "swarm/base/clock.h"
+#include "swarm/base/peer_link.h"
 
 namespace swarmfs::net {
 
@@ -31,6 +32,7 @@ class PeerStream {
 
   /// The shortest round trip of the path of late, if it is known.
   virtual std::optional<Duration> path_rtt() = 0;
+  virtual PeerLink link() const { return {}; }
   /// Ends both ways at once. Idempotent. A wait that is under way is never called back.
   virtual void close() = 0;
 };

@@ -11,6 +11,7 @@
 #include "swarm/engine/address_policy.h"
 #include "swarm/net/addresses.h"
 #include "swarm/net/tcp_stream.h"
+#include "swarm/wire/mse.h"
 
 namespace swarmfs::net {
 
@@ -34,8 +35,9 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
     : io_(io),
       config_(std::move(config)),
       logger_(std::move(logger)),
-      dialer_(io.get_executor()),
-      tracker_client_(io.get_executor(), TrackerClient::Options{}, logger_) {
+      dialer_(io.get_executor(), config_.encryption),
+      tracker_client_(io.get_executor(), TrackerClient::Options{}, logger_),
+      greeter_(io.get_executor(), config_.encryption, door()) {
   std::random_device random;
   client_id_ = make_client_id(random);
   tracker_key_ = random();
@@ -81,15 +83,6 @@ Result<> Session::listen() {
   return {};
 }
 
-/// An accepted connection whose handshake is still to come.
-struct Session::Incoming : std::enable_shared_from_this<Incoming> {
-  explicit Incoming(tcp::socket s) : socket(std::move(s)), timeout(socket.get_executor()) {}
-  tcp::socket socket;
-  asio::steady_timer timeout;
-  std::array<std::uint8_t, wire::kHandshakeSize> bytes{};
-  std::size_t filled = 0;
-};
-
 void Session::accept_next(Listener& listener) {
   listener.acceptor.async_accept([this, &listener](const error_code& ec, tcp::socket socket) {
     if (ec == asio::error::operation_aborted || stopped_) return;
@@ -102,48 +95,37 @@ void Session::accept_next(Listener& listener) {
       });
       return;
     }
-    greet(std::move(socket));
+    error_code gone;
+    const auto remote = socket.remote_endpoint(gone);
+    if (!gone) greeter_.accept(std::make_unique<TcpStream>(std::move(socket)), from_asio(remote));
     accept_next(listener);
   });
 }
 
-void Session::greet(tcp::socket socket) {
-  error_code ignored;
-  if (incoming_.size() >= kMaxUnidentified) {
-    incoming_.front()->socket.close(ignored);
-    incoming_.pop_front();
-  }
-  auto incoming = std::make_shared<Incoming>(std::move(socket));
-  incoming_.push_back(incoming);
-  incoming->timeout.expires_after(10s);
-  incoming->timeout.async_wait([weak = std::weak_ptr(incoming)](const error_code& cancelled) {
-    const auto late = weak.lock();
-    error_code closing;
-    if (!cancelled && late) late->socket.close(closing);
-  });
-  identify(std::move(incoming));
+/// What accepted connections of every transport are asked for.
+PeerGreeter::Host Session::door() {
+  PeerGreeter::Host host;
+  host.find_torrent = [this](const Sha1Hash& torrent_key) -> std::optional<Sha1Hash> {
+    for (const Member& member : members_)
+      for (const auto& [key, info_hash] : member.mse_keys)
+        if (key == torrent_key) return info_hash;
+    return std::nullopt;
+  };
+  host.greeted = [this](std::unique_ptr<PeerStream> stream, const Endpoint& from,
+                        const wire::Handshake& theirs) {
+    for (const Member& member : members_)
+      if (member.driver->wants(theirs.info_hash))
+        return member.driver->accept(std::move(stream), from, theirs);
+    stream->close();
+  };
+  return host;
 }
 
-void Session::identify(std::shared_ptr<Incoming> incoming) {
-  auto& in = *incoming;
-  in.socket.async_read_some(asio::buffer(in.bytes.data() + in.filled, in.bytes.size() - in.filled),
-                            [this, incoming](const error_code& ec, std::size_t n) {
-                              incoming->filled += n;
-                              const bool whole = incoming->filled == incoming->bytes.size();
-                              if (!ec && !whole && !stopped_) return identify(incoming);
-                              std::erase(incoming_, incoming);
-                              incoming->timeout.cancel();
-                              error_code remote_error;
-                              const auto remote = incoming->socket.remote_endpoint(remote_error);
-                              if (ec || remote_error || stopped_) return;
-                              const auto theirs = wire::parse_handshake(incoming->bytes);
-                              if (!theirs) return;
-                              for (const Member& member : members_)
-                                if (member.driver->wants(theirs->info_hash))
-                                  return member.driver->accept(
-                                      std::make_unique<TcpStream>(std::move(incoming->socket)),
-                                      from_asio(remote), *theirs);
-                            });
+static std::vector<std::pair<Sha1Hash, Sha1Hash>> mse_keys(const InfoHashes& hashes) {
+  std::vector<std::pair<Sha1Hash, Sha1Hash>> keys;
+  for (const std::optional<Sha1Hash>& hash : {hashes.v1, hashes.v2_truncated()})
+    if (hash) keys.emplace_back(wire::mse::torrent_key(*hash), *hash);
+  return keys;
 }
 
 std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
@@ -212,7 +194,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
                                             : "has not answered yet"));
     return lines;
   });
-  members_.push_back({driver, trackers});
+  members_.push_back({driver, trackers, mse_keys(metainfo->hashes)});
   driver->start();
   trackers->start();
   return driver;
@@ -248,7 +230,7 @@ void Session::stop(std::function<void()> done) {
     listener.acceptor.close(ignored);
     listener.pause.cancel();
   }
-  for (const auto& incoming : incoming_) incoming->socket.close(ignored);
+  greeter_.close();
   auto left = std::make_shared<std::size_t>(members_.size() + 1);
   auto one_done = [left, done = std::move(done)] {
     if (--*left == 0) done();

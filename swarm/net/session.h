@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "swarm/base/result.h"
+#include "swarm/net/peer_greeter.h"
 #include "swarm/net/torrent_driver.h"
 #include "swarm/net/torrent_trackers.h"
 
@@ -23,15 +24,13 @@ struct SessionConfig {
   /// Where to listen; empty: every address of both families, port kDefaultPort, or another free
   /// one if that is taken. A port of 0 means any free one.
   std::vector<Endpoint> listen;
+  Encryption encryption = Encryption::prefer;
 };
 
 /// All methods on the io_context's thread, or before it runs.
 class Session {
  public:
   static constexpr std::uint16_t kDefaultPort = 6881;
-  /// Accepted connections whose handshake has not come: the oldest goes to make room for a new
-  /// one, so that silent strangers do not keep out those who speak at once.
-  static constexpr unsigned kMaxUnidentified = 100;
 
   Session(boost::asio::io_context& io, SessionConfig config,
           std::shared_ptr<spdlog::logger> logger);
@@ -62,16 +61,16 @@ class Session {
   struct Member {
     std::shared_ptr<TorrentDriver> driver;
     std::shared_ptr<TorrentTrackers> trackers;
+    /// Of each hash that peers may know it by: what they name it by in MSE, and the hash.
+    std::vector<std::pair<Sha1Hash, Sha1Hash>> mse_keys;
   };
   struct Listener {
     boost::asio::ip::tcp::acceptor acceptor;
     boost::asio::steady_timer pause;
   };
-  struct Incoming;
   Result<> open(const Endpoint& endpoint);
   void accept_next(Listener& listener);
-  void greet(boost::asio::ip::tcp::socket socket);
-  void identify(std::shared_ptr<Incoming> incoming);
+  PeerGreeter::Host door();
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool pool_{2};  ///< hashing
@@ -86,7 +85,7 @@ class Session {
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
   std::list<Listener> listeners_;
-  std::list<std::shared_ptr<Incoming>> incoming_;  ///< oldest first
+  PeerGreeter greeter_;
   std::vector<Member> members_;
   /// Shared, since torrents may end after the session.
   std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();

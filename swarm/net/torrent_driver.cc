@@ -147,7 +147,8 @@ void TorrentDriver::add_candidates(const std::vector<Endpoint>& endpoints,
 
 void TorrentDriver::dial(const Endpoint& endpoint) {
   dialling_[endpoint] = dialer_.dial(
-      endpoint, [weak = weak_from_this(), endpoint](Result<PeerDialer::Dialled> dialled) {
+      endpoint, metainfo().hashes.primary(),
+      [weak = weak_from_this(), endpoint](Result<PeerDialer::Dialled> dialled) {
         auto self = weak.lock();
         if (!self || self->stopped_) return;
         self->dialling_.erase(endpoint);
@@ -227,6 +228,11 @@ void TorrentDriver::disconnect(PeerId peer, std::string_view) {
 std::optional<Duration> TorrentDriver::path_rtt(PeerId peer) {
   const auto connection = connection_of(peer);
   return connection ? connection->path_rtt() : std::nullopt;
+}
+
+PeerLink TorrentDriver::link(PeerId peer) const {
+  const auto it = connections_.find(peer);
+  return it != connections_.end() ? it->second->link() : PeerLink{};
 }
 
 void TorrentDriver::send_block(PeerId peer, const wire::BlockRef& block) {

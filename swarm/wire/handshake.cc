@@ -9,6 +9,8 @@ static constexpr std::string_view kProtocol =
     "\x13"
     "BitTorrent protocol";
 
+ByteView protocol_name() { return as_bytes(kProtocol); }
+
 void append_handshake(Bytes& out, const Handshake& handshake) {
   append(out, as_bytes(kProtocol));
   std::array<std::uint8_t, 8> reserved{};

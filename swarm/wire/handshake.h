@@ -25,6 +25,9 @@ struct Handshake {
   bool operator==(const Handshake&) const = default;
 };
 
+/// The 20 bytes that every handshake begins with.
+ByteView protocol_name();
+
 void append_handshake(Bytes& out, const Handshake& handshake);
 /// `bytes` must hold kHandshakeSize bytes; nothing if the protocol name is not BitTorrent's.
 std::optional<Handshake> parse_handshake(ByteView bytes);
