@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "swarm/base/result.h"
+#include "swarm/net/metadata_driver.h"
+#include "swarm/net/peer_search.h"
 #include "swarm/net/torrent_driver.h"
-#include "swarm/net/torrent_trackers.h"
 
 namespace swarmfs::net {
 
@@ -47,6 +48,12 @@ class Session {
   /// Joins a torrent's swarm. Its peer id and port are filled in here.
   std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
 
+  /// Seeks the info dictionary of a torrent that is known by its hash alone, until add() has it in
+  /// TorrentSetup::fetched, or give_up().
+  std::shared_ptr<MetadataDriver> fetch_metadata(MetadataSetup setup);
+  /// Seeks it no longer: connections close, trackers are told.
+  void give_up(const std::shared_ptr<MetadataDriver>& fetch);
+
   /// What all torrents together may do.
   void set_limits(const engine::RateLimits& limits);
   /// Leaves a torrent's swarm: its reads end with `why` and its connections close at once. `done`
@@ -61,7 +68,11 @@ class Session {
  private:
   struct Member {
     std::shared_ptr<TorrentDriver> driver;
-    std::shared_ptr<TorrentTrackers> trackers;
+    std::shared_ptr<PeerSearch> search;
+  };
+  struct Fetch {
+    std::shared_ptr<MetadataDriver> driver;
+    std::shared_ptr<PeerSearch> search;
   };
   struct Listener {
     boost::asio::ip::tcp::acceptor acceptor;
@@ -72,6 +83,10 @@ class Session {
   void accept_next(Listener& listener);
   void greet(boost::asio::ip::tcp::socket socket);
   void identify(std::shared_ptr<Incoming> incoming);
+  std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
+                                         const std::vector<std::vector<std::string>>& trackers);
+  std::shared_ptr<PeerSearch> take_search(const std::shared_ptr<MetadataDriver>& fetch);
+  void leave(std::shared_ptr<PeerSearch> search, std::function<void()> done);
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool pool_{2};  ///< hashing
@@ -88,9 +103,10 @@ class Session {
   std::list<Listener> listeners_;
   std::list<std::shared_ptr<Incoming>> incoming_;  ///< oldest first
   std::vector<Member> members_;
+  std::vector<Fetch> fetches_;
   /// Shared, since torrents may end after the session.
   std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();
-  std::list<std::shared_ptr<TorrentTrackers>> leaving_;  ///< say goodbye; nobody else has them
+  std::list<std::shared_ptr<PeerSearch>> leaving_;  ///< say goodbye; nobody else has them
   bool stopped_ = false;
 };
 
