@@ -171,6 +171,10 @@ std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
   config.client_name = "swarmfs " SWARMFS_VERSION;
   config.listen_port = port_;
   config.peer_book.allow_local = true;  // as in add()
+  // Somebody waits, and addresses are few: each is tried again and again, ever more rarely.
+  config.peer_book.retry_min = 2s;
+  config.peer_book.retry_max = 5min;
+  config.peer_book.max_failures = 100;
   const auto search = seek_peers(setup.hashes, setup.trackers);
   auto driver =
       std::make_shared<MetadataDriver>(io_, dialer_, std::move(config), std::move(setup), logger_);
