@@ -64,13 +64,15 @@ Result<Torrents::Added> Links::add(const ManifestLink& link, const Origin& origi
     if (const auto kept = load_metadata(cache_, link.magnet->hashes))
       return mount(link, *kept, {origin}, {});
   }
-  EntryPtr entry;
+  const auto entry = std::make_shared<Entry>();
+  EntryPtr before;  // the same link, that led nowhere
   {
     const std::lock_guard lock(mutex_);
     for (const EntryPtr& other : entries_) {
-      if (!is_same(other->link, link) || other->state == Entry::State::broken) continue;
+      if (!is_same(other->link, link)) continue;
       other->origins.insert(origin);
-      return Torrents::Added{other->name, true};
+      if (other->state != Entry::State::broken) return Torrents::Added{other->name, true};
+      before = other;
     }
     fs::TorrentSpec spec;
     spec.name = name_of(link);
@@ -78,16 +80,17 @@ Result<Torrents::Added> Links::add(const ManifestLink& link, const Origin& origi
     fs::FileSpec file;
     file.path = {fs::kWaitingFile};
     spec.files.push_back(std::move(file));
-    auto name = tree_.add_torrent(std::move(spec));
+    auto name = tree_.add_torrent(std::move(spec), before ? before->name : std::string());
     if (!name) return name.error();
-    entry = std::make_shared<Entry>();
     entry->name = *name;
     entry->link = link;
     entry->key = key_of(link);
     entry->since = now();
-    entry->origins.insert(origin);
+    entry->origins = before ? before->origins : std::set<Origin>{origin};
+    std::erase(entries_, before);
     entries_.push_back(entry);
   }
+  if (before) torrents_.forget_name(before->name);
   begin(entry);
   return Torrents::Added{entry->name, false};
 }

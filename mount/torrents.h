@@ -105,6 +105,8 @@ class Torrents {
   std::optional<Added> join(const InfoHashes& hashes, const Origin& origin);
   /// Takes away a folder that stood for a torrent that will not come.
   void remove_placeholder(const std::string& name);
+  /// Another has taken the place of this name in the tree: the kernel is to look again.
+  void forget_name(const std::string& name);
   /// Notes a manifest that cannot be used, for broken(); what its path brought before goes.
   void add_broken(const Origin& origin, const Error& error);
 
@@ -142,7 +144,6 @@ class Torrents {
   void opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoots> roots,
               std::unique_ptr<cache::Store> store);
   void take_out(const EntryPtr& entry);
-  void forget_name(const std::string& name);
   std::shared_ptr<net::MetadataDriver> take_fetched(const EntryPtr& entry);
   void let_fetched_go(const EntryPtr& entry);
   void leave(const EntryPtr& entry);

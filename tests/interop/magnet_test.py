@@ -13,7 +13,6 @@ import unittest
 
 import clients
 import content
-import foreign
 import rig
 import trackers
 
@@ -25,12 +24,11 @@ FILES = {
     **{f"many/{'x' * 60} {i:04}.bin": 10 for i in range(500)},
 }
 
-# who has it, format, how it is fetched: by swarmfs, or by whom from swarmfs
-FROM = ((clients.LibTorrent, "v1", "get"), (clients.LibTorrent, "v2", "get"),
-        (clients.LibTorrent, "hybrid", "mount"), (foreign.Transmission, "v1", "mount"),
-        (clients.SwarmFs, "hybrid", "get"), (clients.SwarmFs, "v2", "mount"))
-TO = ((clients.LibTorrent, "v1"), (clients.LibTorrent, "v2"), (clients.LibTorrent, "hybrid"),
-      (foreign.Transmission, "v1"), (foreign.Aria2, "v1"))
+SWARMFS, MOUNT, LIBTORRENT = clients.SwarmFs, clients.SwarmFsMount, clients.LibTorrent
+# who has it, format, who fetches it; those of other projects are in magnet_clients_test.py
+CELLS = ((LIBTORRENT, "v1", SWARMFS), (LIBTORRENT, "v2", SWARMFS), (LIBTORRENT, "hybrid", MOUNT),
+         (SWARMFS, "hybrid", SWARMFS), (SWARMFS, "v2", MOUNT), (SWARMFS, "v1", LIBTORRENT),
+         (SWARMFS, "v2", LIBTORRENT), (SWARMFS, "hybrid", LIBTORRENT))
 
 
 def link_of(torrent, *parameters):
@@ -64,17 +62,18 @@ class MagnetCase(rig.NetCase):
         return content.make_torrent(source, self.net.dir / "t.torrent", version)
 
 
-class Metadata(MagnetCase):
-    """Filled below: who has it, and who fetches it, through a tracker."""
+class Cells(MagnetCase):
+    """Who has the metadata and the files, and who fetches them by a link, through a tracker."""
+
+    def tracker(self, receiver):
+        del receiver
+        return trackers.EmbeddedTracker
 
     def cell(self, seeder, version, receiver):
-        for needed in (seeder, receiver):
+        for needed in (seeder, receiver, self.tracker(receiver)):
             rig.skip(needed.absent())
         torrent = self.make(version)
-        # aria2 says it has nothing left while it seeks metadata: our tracker shows seeds no seeds.
-        kind = trackers.OpenTracker if receiver is foreign.Aria2 else trackers.EmbeddedTracker
-        rig.skip(kind.absent())
-        meeting = kind(self.net.host("tracker"))
+        meeting = self.tracker(receiver)(self.net.host("tracker"))
         meeting.start(torrent.hashes)
         seed = seeder(self.net.host("seed"))
         peer = [] if isinstance(seed, clients.SwarmFs) else [f"x.pe={seed.address}"]
@@ -105,19 +104,20 @@ class Metadata(MagnetCase):
         leech.stop()
 
 
-def add_cells():
-    cells = [(seeder, version, {"get": clients.SwarmFs, "mount": clients.SwarmFsMount}[way], way)
-             for seeder, version, way in FROM]
-    cells += [(clients.SwarmFs, version, receiver, "to") for receiver, version in TO]
-    for seeder, version, receiver, way in cells:
-        def test(self, cell=(seeder, version, receiver)):
+def add_cells(to, cells):
+    for cell in cells:
+        def test(self, cell=cell):
             self.cell(*cell)
-        name = f"test_{version}_{seeder.name}_to_{receiver.name}"
+        name = f"test_{cell[1]}_{cell[0].name}_to_{cell[2].name}"
         test.__name__ = name.replace("-", "_")
-        setattr(Metadata, test.__name__, test)
+        setattr(to, test.__name__, test)
 
 
-add_cells()
+class Metadata(Cells):
+    """Filled below."""
+
+
+add_cells(Metadata, CELLS)
 
 
 class Links(MagnetCase):
@@ -235,6 +235,25 @@ class Links(MagnetCase):
         web.start("http", [sys.executable, "-m", "http.server", "8000", "-d", self.net.dir])
         self.wait_files()
         self.compare()
+        self.assertEqual(self.leech.unmount(), 0)
+
+    def test_a_url_that_leads_to_no_torrent_says_so(self):
+        web = self.net.host("web")
+        (self.net.dir / "t.torrent").write_text("<html>")
+        web.start("http", [sys.executable, "-m", "http.server", "8000", "-d", self.net.dir])
+        rig.wait_for("the server", lambda: web.listening(8000), 10)
+        url = f"http://{web.ip4}:8000/t.torrent"
+        self.mount(url)
+        rig.wait_for("the reason", lambda: self.listed()[0]["state"] == "broken", 10)
+        self.assertIn("bencode", self.listed()[0]["error"])
+        text = self.host.run(["cat", self.point / "t" / "waiting for metadata.txt"], timeout=5)
+        self.assertIn("leads to no torrent", text.stdout)
+        # Tried again, it is another; the old one goes.
+        content.make_torrent(self.net.dir / "data" / "tree", self.net.dir / "t.torrent", "v1")
+        done = self.swarmfs("add", url, "--to", self.point)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.wait_files()
+        self.assertEqual(self.names(), [self.torrent.name])
         self.assertEqual(self.leech.unmount(), 0)
 
     def test_wait_returns_with_the_metadata_and_only_the_selected_files_are_fetched(self):
