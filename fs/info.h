@@ -2,6 +2,8 @@
 // root shows. The tree knows their names; what they say is made when they are opened, elsewhere.
 //
 //   /.swarmfs/README  status  peers  torrents/<name>/status
+//
+// And the one file in the folder of a torrent whose metadata is still to come.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +13,13 @@ namespace swarmfs::fs {
 
 inline constexpr const char* kInfoFolder = ".swarmfs";
 
-enum class InfoKind : std::uint8_t { readme, status, peers, torrent_status };
+enum class InfoKind : std::uint8_t { readme, status, peers, torrent_status, waiting };
+
+inline constexpr const char* kWaitingFile = "waiting for metadata.txt";
 
 struct InfoFile {
   InfoKind kind = InfoKind::readme;
-  std::string torrent;  ///< its name in the mount, for torrent_status
+  std::string torrent;  ///< its name in the mount, for torrent_status and waiting
 };
 
 }  // namespace swarmfs::fs

@@ -39,6 +39,7 @@ Result<std::unique_ptr<Tree::Part>> Tree::Part::build(TorrentSpec spec, std::str
   auto part = std::make_unique<Part>();
   part->first_ = first;
   part->mtime_ = spec.mtime.value_or(mount_time);
+  part->waiting_ = spec.waiting;
   part->source_ = std::move(spec.source);
   part->facts_ = std::move(spec.facts);
   Node root;

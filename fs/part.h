@@ -42,6 +42,7 @@ class Tree::Part {
   const std::shared_ptr<ContentSource>& source() const { return source_; }
   const std::vector<std::pair<std::string, std::string>>& facts() const { return facts_; }
   std::uint64_t bytes() const { return bytes_; }
+  bool waiting() const { return waiting_; }
   /// Share of a file's or folder's content that is here, 0 to 1; empty content counts as here.
   double progress(std::uint32_t index) const;
   /// Whether the file, or every file below the folder, is pinned.
@@ -70,6 +71,7 @@ class Tree::Part {
   Ino first_ = 0;
   std::int64_t mtime_ = 0;
   std::uint64_t bytes_ = 0;
+  bool waiting_ = false;
   std::shared_ptr<ContentSource> source_;
   std::vector<std::pair<std::string, std::string>> facts_;
   std::deque<Node> nodes_;  ///< never moves a node: by_name_ views their names

@@ -27,10 +27,11 @@ std::string progress_text(double share) {
 Tree::Tree(std::int64_t mount_time) : mount_time_(mount_time) {}
 Tree::~Tree() = default;
 
-Result<std::string> Tree::add_torrent(TorrentSpec spec) {
+Result<std::string> Tree::add_torrent(TorrentSpec spec, std::string_view instead_of) {
+  PartPtr gone;  // destroyed after the lock is released: it may be large
   const std::unique_lock lock(mutex_);
   std::string name = spec.name;
-  for (int n = 2; name == kInfoFolder || numbers_.contains(name); ++n)
+  for (int n = 2; name == kInfoFolder || (name != instead_of && numbers_.contains(name)); ++n)
     name = spec.name + " (" + std::to_string(n) + ")";
 
   const Ino first = Ino{next_number_} << kPartBits;
@@ -38,6 +39,7 @@ Result<std::string> Tree::add_torrent(TorrentSpec spec) {
   if (!part) return part.error();
   if ((*part)->size() > kMaxPartSize)
     return fail(ErrorKind::unsupported, "the torrent \"" + name + "\" has too many files");
+  if (!instead_of.empty()) gone = take_out(instead_of);
   totals_.bytes += (*part)->bytes();
   totals_.entries += (*part)->size();
   parts_.emplace(next_number_, std::move(*part));
@@ -48,15 +50,21 @@ Result<std::string> Tree::add_torrent(TorrentSpec spec) {
 bool Tree::remove_torrent(std::string_view name) {
   PartPtr gone;  // destroyed after the lock is released: it may be large
   const std::unique_lock lock(mutex_);
+  gone = take_out(name);
+  return gone != nullptr;
+}
+
+/// Under the lock.
+Tree::PartPtr Tree::take_out(std::string_view name) {
   const auto number = numbers_.find(name);
-  if (number == numbers_.end()) return false;
+  if (number == numbers_.end()) return nullptr;
   const auto part = parts_.find(number->second);
-  gone = std::move(part->second);
+  PartPtr gone = std::move(part->second);
   totals_.bytes -= gone->bytes();
   totals_.entries -= gone->size();
   parts_.erase(part);
   numbers_.erase(number);
-  return true;
+  return gone;
 }
 
 std::optional<Tree::Place> Tree::find(Ino ino) const {
@@ -185,7 +193,9 @@ std::optional<std::string> Tree::attribute(Ino ino, std::string_view name) const
   const Node& node = part.node(place->index);
   if (node.kind == NodeKind::symlink) return std::nullopt;
   if (name == "pinned") return part.pinned(place->index) ? "1" : "0";
+  if (part.waiting() && name == "progress") return progress_text(0);
   if (name == "progress") return progress_text(part.progress(place->index));
+  if (part.waiting() && name == "state") return "metadata";
   if (name == "state") return part.source() ? part.source()->state_text() : std::string();
   if (name == "peers") return std::to_string(part.source() ? part.source()->peers() : 0);
   if (name == "pieces" && node.kind == NodeKind::file)

@@ -55,6 +55,9 @@ struct TorrentSpec {
   /// Attributes that never change: "infohash", "format", "piece_length" and the like, without the
   /// prefix "user.swarmfs.". Files and folders have them.
   std::vector<std::pair<std::string, std::string>> facts;
+  /// It stands for a torrent that is not known yet: no content, and its files are texts that are
+  /// made when they are opened (InfoKind::waiting).
+  bool waiting = false;
   /// Shared: the session that brings the bytes owns it too.
   std::shared_ptr<ContentSource> source;
 };
@@ -92,8 +95,9 @@ class Tree {
   Tree& operator=(const Tree&) = delete;
 
   /// Adds a torrent under its name, or "name (2)" if that is taken, and returns the name. Folders
-  /// are made as paths need them. bad_input for a name that no file system could show.
-  Result<std::string> add_torrent(TorrentSpec spec);
+  /// are made as paths need them. bad_input for a name that no file system could show. The torrent
+  /// shown as `instead_of`, if there is one, goes in the same moment.
+  Result<std::string> add_torrent(TorrentSpec spec, std::string_view instead_of = {});
   /// Takes the torrent that is shown under this name away; false if there is none. Its source
   /// lives on in the targets that open_target() gave out.
   bool remove_torrent(std::string_view name);
@@ -117,7 +121,8 @@ class Tree {
   std::vector<std::string> attribute_names(Ino ino) const;
   std::optional<std::string> attribute(Ino ino, std::string_view name) const;
 
-  /// A file of the hidden folder; nothing for anything else.
+  /// A file of the hidden folder, or that of a torrent that is waited for; nothing for anything
+  /// else.
   std::optional<InfoFile> info_file(Ino ino) const;
 
   Totals totals() const;
@@ -134,6 +139,7 @@ class Tree {
     std::uint32_t index = 0;
   };
   std::optional<Place> find(Ino ino) const;
+  PartPtr take_out(std::string_view name);
   bool list_root(std::uint64_t offset, const Visit& visit) const;
 
   // tree_info.cc: the hidden folder

@@ -119,7 +119,13 @@ bool Tree::info_list(Ino ino, std::uint64_t offset, const Visit& visit) const {
 }
 
 std::optional<InfoFile> Tree::info_file(Ino ino) const {
-  if (!is_info(ino) || !is_file(ino) || !info_exists(ino)) return std::nullopt;
+  if (!is_info(ino)) {
+    const auto place = find(ino);
+    if (!place || !place->part->waiting() || place->part->node(place->index).kind != NodeKind::file)
+      return std::nullopt;
+    return InfoFile{InfoKind::waiting, place->part->name()};
+  }
+  if (!is_file(ino) || !info_exists(ino)) return std::nullopt;
   if (ino < kFirstTorrent) return InfoFile{kPlain[ino - kFirstPlain].kind, ""};
   const std::shared_lock lock(mutex_);
   const auto part = parts_.find(number_of(ino));

@@ -6,6 +6,7 @@
 #include "mount/commands.h"
 #include "mount/control.h"
 #include "mount/format.h"
+#include "mount/link.h"
 #include "mount/which_mount.h"
 
 namespace swarmfs::mount {
@@ -28,7 +29,9 @@ int run(const Options& options) {
   json all = json::array();
   int exit_code = kOk;
   for (const std::string& manifest : options.manifests) {
-    const std::string path = std::filesystem::absolute(manifest).lexically_normal().string();
+    const std::string path = is_link(manifest)
+                                 ? manifest
+                                 : std::filesystem::absolute(manifest).lexically_normal().string();
     const auto reply =
         control_send(mount->socket, {{"command", "add"}, {"manifest", path}}, kTimeout);
     if (!reply) {
@@ -39,8 +42,12 @@ int run(const Options& options) {
     all.push_back(added);
     if (options.as_json) continue;
     const std::string shown = printable(mount->mountpoint + "/" + added.value("name", ""));
-    std::printf(added.value("already", false) ? "%s: the same content is there already\n" : "%s\n",
-                shown.c_str());
+    const bool already = added.value("already", false);
+    const bool waiting = added.value("waiting", false);
+    std::printf("%s%s\n", shown.c_str(),
+                already   ? ": the same content is there already"
+                : waiting ? ": until its metadata is here"
+                          : "");
   }
   if (options.as_json)
     std::printf("%s\n", all.dump(2, ' ', false, json::error_handler_t::replace).c_str());
@@ -52,7 +59,9 @@ int run(const Options& options) {
 void add_add(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("add", "Show more torrents in a mount that runs");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
-  command->add_option("MANIFEST", options->manifests, ".torrent files")
+  command
+      ->add_option("MANIFEST", options->manifests,
+                   ".torrent files, magnet links, info hashes, URLs of .torrent files")
       ->required()
       ->expected(1, -1);
   command->add_option("--to", options->mountpoint, "Which mount; needed if several run")

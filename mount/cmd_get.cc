@@ -9,6 +9,7 @@
 
 #include "mount/commands.h"
 #include "mount/format.h"
+#include "mount/link_fetch.h"
 #include "mount/progress.h"
 #include "mount/swarm_node.h"
 #include "swarm/metainfo/check.h"
@@ -193,8 +194,31 @@ class Watch {
 };
 
 int run_get(const Context& context, const GetOptions& options) {
-  auto loaded = metainfo::load(options.manifest);
-  if (!loaded) return report(loaded.error());
+  std::unique_ptr<SwarmNode> node;
+  std::optional<boost::asio::signal_set> signals;
+  bool interrupted = false;
+  const auto join = [&]() -> Result<> {
+    auto created = SwarmNode::create(options.network, context.make_logger());
+    if (!created) return created.error();
+    node = std::move(*created);
+    signals.emplace(node->io(), SIGINT, SIGTERM);
+    signals->async_wait([&](const boost::system::error_code& cancelled, int) {
+      if (cancelled) return;
+      interrupted = true;
+      node->stop();
+    });
+    return {};
+  };
+  std::shared_ptr<net::MetadataDriver> fetched;
+  const auto load = [&]() -> Result<metainfo::Metainfo> {
+    if (!is_link(options.manifest)) return metainfo::load(options.manifest);
+    const auto link = parse_link(options.manifest);
+    if (!link) return link.error();
+    if (auto joined = join(); !joined) return joined.error();
+    return follow(*node, *link, std::chrono::seconds(options.timeout_s), fetched);
+  };
+  auto loaded = load();
+  if (!loaded) return interrupted ? kFailed : report(loaded.error());
   const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*loaded));
   const stdfs::path folder(options.folder);
   std::error_code ec;
@@ -203,20 +227,12 @@ int run_get(const Context& context, const GetOptions& options) {
   const auto roots = std::make_shared<metainfo::PieceRoots>(metainfo);
   auto store = open_tree(roots, folder, context.verbosity < 0);
   if (!store) return report(store.error());
-
-  auto node = SwarmNode::create(options.network, context.make_logger());
-  if (!node) return report(node.error());
-  boost::asio::signal_set signals((*node)->io(), SIGINT, SIGTERM);
-  bool interrupted = false;
-  signals.async_wait([&](const boost::system::error_code& cancelled, int) {
-    if (cancelled) return;
-    interrupted = true;
-    (*node)->stop();
-  });
-  const auto content = (*node)->add(roots, std::move(*store), {});
-  Watch watch(**node, content, options, context.verbosity < 0);
+  if (!node)
+    if (auto joined = join(); !joined) return report(joined.error());
+  const auto content = node->add(roots, std::move(*store), {}, {}, std::move(fetched));
+  Watch watch(*node, content, options, context.verbosity < 0);
   watch.start();
-  (*node)->run();
+  node->run();
   if (watch.gave_up()) return report(watch.error());
   if (auto flushed = content->store().flush(); !flushed) return report(flushed.error());
   return watch.complete() || !interrupted ? kOk : kFailed;
@@ -227,7 +243,7 @@ int run_get(const Context& context, const GetOptions& options) {
 void add_get(CLI::App& app, Context& context) {
   auto options = std::make_shared<GetOptions>();
   CLI::App* command = app.add_subcommand("get", "Download the content into a folder");
-  command->add_option("manifest", options->manifest, "The .torrent file")->required();
+  command->add_option("manifest", options->manifest, kManifestHelp)->required();
   command->add_option("-o,--output", options->folder, "The folder to put it in")
       ->required()
       ->type_name("DIR");

@@ -7,6 +7,7 @@
 #include "mount/commands.h"
 #include "mount/describe.h"
 #include "mount/format.h"
+#include "mount/link_fetch.h"
 #include "swarm/base/hex.h"
 
 namespace swarmfs::mount {
@@ -18,6 +19,7 @@ using metainfo::Metainfo;
 struct InspectArgs {
   std::string manifest;
   bool json = false;
+  unsigned timeout_s = 60;
 };
 
 std::string joined(const std::vector<std::string>& path) {
@@ -54,6 +56,7 @@ void print_json(const Metainfo& m) {
   if (m.creation_date) json["creation_date"] = *m.creation_date;
   json["trackers"] = m.trackers;
   json["webseeds"] = m.webseeds;
+  json["magnet"] = wire::to_string(magnet_of(m));
   json["files"] = nlohmann::ordered_json::array();
   for (const File& file : m.files) {
     if (!file.pad) json["files"].push_back(file_json(m, file));
@@ -76,6 +79,7 @@ void print_text(const Metainfo& m) {
     }
   }
   for (const std::string& url : m.webseeds) print_field("web seed:", url);
+  print_field("magnet:", wire::to_string(magnet_of(m)));
   std::printf("files:\n");
   for (const File& file : m.files) {
     if (file.pad) continue;
@@ -88,8 +92,9 @@ void print_text(const Metainfo& m) {
   }
 }
 
-int run_inspect(const InspectArgs& args) {
-  const Result<Metainfo> metainfo = metainfo::load(args.manifest);
+int run_inspect(const Context& context, const InspectArgs& args) {
+  const Result<Metainfo> metainfo =
+      load_manifest(args.manifest, std::chrono::seconds(args.timeout_s), context.make_logger());
   if (!metainfo) return report(metainfo.error());
   args.json ? print_json(*metainfo) : print_text(*metainfo);
   return kOk;
@@ -100,9 +105,11 @@ int run_inspect(const InspectArgs& args) {
 void add_inspect(CLI::App& app, Context& context) {
   CLI::App* const cmd = app.add_subcommand("inspect", "Say what is in a torrent");
   const auto args = std::make_shared<InspectArgs>();
-  cmd->add_option("MANIFEST", args->manifest, "Torrent file")->required();
+  cmd->add_option("MANIFEST", args->manifest, kManifestHelp)->required();
+  add_metadata_timeout(*cmd, args->timeout_s);
   cmd->add_flag("--json", args->json, "Write JSON");
-  cmd->callback([&context, args] { context.run = [args] { return run_inspect(*args); }; });
+  cmd->callback(
+      [&context, args] { context.run = [&context, args] { return run_inspect(context, *args); }; });
 }
 
 }  // namespace swarmfs::mount

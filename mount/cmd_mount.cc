@@ -8,6 +8,7 @@
 
 #include "mount/commands.h"
 #include "mount/daemon.h"
+#include "mount/link.h"
 #include "mount/mountpoint.h"
 #include "mount/supervisor.h"
 #include "mount/worker.h"
@@ -43,6 +44,11 @@ Result<> sort_paths(CommandLine& line) {
   line.mount.mountpoint = line.paths.back();
   line.paths.pop_back();
   for (const std::string& path : line.paths) {
+    if (is_link(path)) {
+      if (const auto link = parse_link(path); !link) return link.error();
+      line.mount.manifests.files.push_back({path, Bytes(path.begin(), path.end())});
+      continue;
+    }
     std::error_code ignored;
     const std::string absolute = stdfs::absolute(path).lexically_normal().string();
     if (stdfs::is_directory(path, ignored)) {
@@ -109,11 +115,13 @@ void add_mount(CLI::App& app, Context& context) {
       "mount", "Show torrents' files in a folder at once; reads fetch what is not here yet");
   command
       ->add_option("paths", line->paths,
-                   ".torrent files, and folders of them that are watched, if any; then the folder "
-                   "to mount on")
+                   ".torrent files, magnet links, info hashes, URLs of .torrent files, and folders "
+                   "that are watched, if any; then the folder to mount on")
       ->type_name("[MANIFEST|FOLDER]... MOUNTPOINT")
       ->required()
       ->expected(1, -1);
+  command->add_flag("--wait", line->mount.wait,
+                    "Return only when the metadata of every link is here");
   command->add_flag("-f,--foreground", line->foreground, "Stay, instead of becoming a daemon");
   command
       ->add_option("--cache-dir", line->cache_folder,

@@ -6,6 +6,7 @@
 
 #include "mount/commands.h"
 #include "mount/format.h"
+#include "mount/link_fetch.h"
 #include "mount/progress.h"
 #include "mount/swarm_node.h"
 #include "swarm/metainfo/check.h"
@@ -19,6 +20,7 @@ struct SeedOptions {
   std::string path;
   NetworkOptions network;
   bool json = false;
+  unsigned timeout_s = 60;
 };
 
 /// A read-only store over the content at `base`, every piece of which has just been hashed.
@@ -52,7 +54,8 @@ Result<std::unique_ptr<cache::Store>> open_checked(
 }
 
 int run_seed(const Context& context, const SeedOptions& options) {
-  auto loaded = metainfo::load(options.manifest);
+  auto loaded = load_manifest(options.manifest, std::chrono::seconds(options.timeout_s),
+                              context.make_logger());
   if (!loaded) return report(loaded.error());
   const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*loaded));
   const auto base = metainfo::find_content(*metainfo, options.path);
@@ -84,7 +87,8 @@ int run_seed(const Context& context, const SeedOptions& options) {
 void add_seed(CLI::App& app, Context& context) {
   auto options = std::make_shared<SeedOptions>();
   CLI::App* command = app.add_subcommand("seed", "Check local content and serve it until stopped");
-  command->add_option("manifest", options->manifest, "The .torrent file")->required();
+  command->add_option("manifest", options->manifest, kManifestHelp)->required();
+  add_metadata_timeout(*command, options->timeout_s);
   command->add_option("path", options->path, "The file or folder, or the folder it is in")
       ->required();
   add_network_options(*command, options->network);

@@ -9,6 +9,7 @@
 #include "mount/commands.h"
 #include "mount/describe.h"
 #include "mount/format.h"
+#include "mount/link_fetch.h"
 #include "mount/progress.h"
 #include "swarm/metainfo/check.h"
 #include "swarm/metainfo/content_path.h"
@@ -24,6 +25,7 @@ struct VerifyArgs {
   std::string manifest;
   std::string path;
   bool json = false;
+  unsigned timeout_s = 60;
 };
 
 /// What is wrong with one file.
@@ -112,7 +114,8 @@ Error summary(const Metainfo& m, const CheckReport& report, const BadFiles& bad,
 }
 
 int run_verify(const Context& context, const VerifyArgs& args) {
-  Result<Metainfo> loaded = metainfo::load(args.manifest);
+  Result<Metainfo> loaded =
+      load_manifest(args.manifest, std::chrono::seconds(args.timeout_s), context.make_logger());
   if (!loaded) return report(loaded.error());
   const auto metainfo = std::make_shared<const Metainfo>(std::move(*loaded));
   metainfo::PieceRoots roots(metainfo);
@@ -145,7 +148,8 @@ void add_verify(CLI::App& app, Context& context) {
   CLI::App* const cmd =
       app.add_subcommand("verify", "Hash local files again and name what does not match");
   const auto args = std::make_shared<VerifyArgs>();
-  cmd->add_option("MANIFEST", args->manifest, "Torrent file")->required();
+  cmd->add_option("MANIFEST", args->manifest, kManifestHelp)->required();
+  add_metadata_timeout(*cmd, args->timeout_s);
   cmd->add_option("PATH", args->path, "The files, or the folder they are in")->required();
   cmd->add_flag("--json", args->json, "Write JSON");
   cmd->footer("Exit status: 0 all matches, 4 files are missing or unreadable, 5 bytes differ.");

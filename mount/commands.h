@@ -26,6 +26,17 @@ struct Context {
   std::shared_ptr<spdlog::logger> make_logger() const;
 };
 
+/// What the commands take that need one torrent.
+inline constexpr const char* kManifestHelp =
+    ".torrent file, magnet link, info hash, or URL of a .torrent file";
+/// --metadata-timeout: how long a link is followed.
+inline void add_metadata_timeout(CLI::App& command, unsigned& seconds) {
+  command
+      .add_option("--metadata-timeout", seconds,
+                  "Give up a link that has not led to its torrent in so many seconds; 0: never")
+      ->capture_default_str();
+}
+
 void add_publish(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);

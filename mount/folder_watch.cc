@@ -24,8 +24,10 @@ constexpr Duration kRenameTime = 150ms;
 constexpr int kRetryMs = 1000;
 
 bool counts(std::string_view name) {
-  static constexpr std::string_view kSuffix = ".torrent";
-  return name.size() > kSuffix.size() && name.front() != '.' && name.ends_with(kSuffix);
+  const auto ends_with = [&](std::string_view suffix) {
+    return name.size() > suffix.size() && name.ends_with(suffix);
+  };
+  return !name.starts_with('.') && (ends_with(".torrent") || ends_with(".magnet"));
 }
 
 std::int64_t nanoseconds(const timespec& t) { return t.tv_sec * 1'000'000'000 + t.tv_nsec; }

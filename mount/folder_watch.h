@@ -1,10 +1,10 @@
 // A folder of manifests, watched: says which are there, which come, change and go.
 //
 // A file counts once it is written to its end and closed, or moved in whole; names that start with
-// a dot and those that do not end in ".torrent" never count. The kernel's events only say where to
-// look: what is told follows from what is there then, so an event that is lost, or comes twice,
-// does no harm. After lost events, and after the folder itself was replaced, all of it is looked
-// through again.
+// a dot and those that end in neither ".torrent" nor ".magnet" never count. The kernel's events
+// only say where to look: what is told follows from what is there then, so an event that is lost,
+// or comes twice, does no harm. After lost events, and after the folder itself was replaced, all of
+// it is looked through again.
 #pragma once
 
 #include <cstdint>

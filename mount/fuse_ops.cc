@@ -252,8 +252,8 @@ void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   });
 }
 
-void read(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, fuse_file_info* fi) {
-  if (fs::is_info(ino)) {
+void read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* fi) {
+  if (InfoFiles::owns(*fi)) {
     bridge(req).info.read(req, *fi, size, offset);
     return;
   }
@@ -270,8 +270,8 @@ void read(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset, fuse_f
   bridge(req).reads.read({req, file, begin, length, fuse_req_ctx(req)->pid, direct});
 }
 
-void flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  if (fs::is_info(ino)) {
+void flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+  if (InfoFiles::owns(*fi)) {
     fuse_reply_err(req, 0);
     return;
   }
@@ -279,9 +279,9 @@ void flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   bridge(req).reads.flush(file, fuse_req_ctx(req)->pid, [req] { fuse_reply_err(req, 0); });
 }
 
-void release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
+void release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
   auto& b = bridge(req);
-  if (fs::is_info(ino)) {
+  if (InfoFiles::owns(*fi)) {
     b.info.release(*fi);
     fuse_reply_err(req, 0);
     return;

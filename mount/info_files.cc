@@ -63,7 +63,7 @@ void InfoFiles::answer(std::vector<Opening> openings) {
     }
     {
       const std::lock_guard lock(mutex_);
-      opening.info.fh = next_++;
+      opening.info.fh = std::exchange(next_, next_ + 2);
       open_.emplace(opening.info.fh, text);
     }
     // The size that stat() shows is 0: the kernel is to ask for what there is all the same.

@@ -1,4 +1,5 @@
-// The open text files of the hidden folder. Each handle has the text of the moment it was opened.
+// The open text files of the hidden folder, and of links that wait. Each handle has the text of the
+// moment it was opened.
 //
 // A text may take half a second to make, if the swarm's loop is busy, so opens are answered from a
 // thread of their own: those that wait at the same time for the same text get the same.
@@ -25,6 +26,10 @@ class InfoFiles {
 
   ~InfoFiles() { stop(); }
 
+  /// Whether a handle was given out here. Ours are odd numbers; those of files with content are
+  /// addresses.
+  static bool owns(const fuse_file_info& info) { return (info.fh & 1) != 0; }
+
   /// Before the first open. Without it every file is empty.
   void start(MakeText make_text);
   /// Answers the OPEN, now or soon.
@@ -49,7 +54,7 @@ class InfoFiles {
   std::condition_variable wake_;
   std::vector<Opening> waiting_;
   std::map<std::uint64_t, Text> open_;  ///< by handle
-  std::uint64_t next_ = 1;
+  std::uint64_t next_ = 1;              ///< always odd
   bool ends_ = false;
   std::thread thread_;
 };

@@ -20,19 +20,39 @@ static std::string hash_of(const metainfo::Metainfo& metainfo) {
   return to_hex(metainfo.hashes.primary());
 }
 
-Manifests::Manifests(Torrents& torrents, std::optional<KeptManifests> kept,
+Manifests::Manifests(Torrents& torrents, Links& links, std::optional<KeptManifests> kept,
                      std::shared_ptr<spdlog::logger> logger)
-    : torrents_(torrents), logger_(std::move(logger)), kept_(std::move(kept)) {}
+    : torrents_(torrents), links_(links), logger_(std::move(logger)), kept_(std::move(kept)) {}
+
+Result<Manifests::Manifest> Manifests::read(const std::string& path, ByteView bytes) {
+  Manifest manifest;
+  if (holds_link(bytes)) {
+    auto link = parse_link(as_text(bytes));
+    if (!link) return link.error();
+    manifest.link = std::move(*link);
+    manifest.key = key_of(manifest.link);
+    return manifest;
+  }
+  auto parsed = metainfo::parse_torrent(path, bytes);
+  if (!parsed) return parsed.error();
+  manifest.key = hash_of(*parsed);
+  manifest.metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*parsed));
+  return manifest;
+}
+
+Result<Torrents::Added> Manifests::bring(const Manifest& manifest, const Origin& origin) {
+  return manifest.metainfo ? torrents_.add(manifest.metainfo, origin)
+                           : links_.add(manifest.link, origin);
+}
 
 Result<> Manifests::begin(const ManifestPaths& paths) {
   for (const auto& [path, bytes] : paths.files) {
-    auto loaded = metainfo::parse_torrent(path, bytes);
-    if (!loaded) return loaded.error();
-    if (kept_ && kept_->removed().contains(hash_of(*loaded))) continue;
-    const auto added = torrents_.add(std::make_shared<const metainfo::Metainfo>(std::move(*loaded)),
-                                     {Origin::Kind::argument, path});
+    const auto manifest = read(path, bytes);
+    if (!manifest) return manifest.error();
+    if (kept_ && kept_->removed().contains(manifest->key)) continue;
+    const auto added = bring(*manifest, {Origin::Kind::argument, path});
     if (!added) return added.error();
-    if (added->already) logger_->warn("{} is mounted already, as {}", path, added->name);
+    if (added->already) logger_->warn("{} is mounted already", added->name);
   }
   for (const std::string& folder : paths.folders)
     if (auto watched = watch(folder); !watched) return watched;
@@ -45,13 +65,13 @@ Result<> Manifests::begin(const ManifestPaths& paths) {
 void Manifests::add_kept() {
   if (!kept_) return;
   for (const auto& path : kept_->added()) {
-    auto loaded = metainfo::load(path);
-    if (!loaded) {
-      logger_->warn("what was added before is lost: {}", loaded.error().message);
+    const auto bytes = metainfo::read_torrent(path);
+    auto manifest = bytes ? read(path.string(), *bytes) : bytes.error();
+    if (!manifest) {
+      logger_->warn("what was added before is lost: {}", manifest.error().message);
       continue;
     }
-    const auto added = torrents_.add(std::make_shared<const metainfo::Metainfo>(std::move(*loaded)),
-                                     {Origin::Kind::command, path.string()});
+    const auto added = bring(*manifest, {Origin::Kind::command, path.string()});
     if (!added) logger_->warn("{}", added.error().message);
   }
 }
@@ -61,6 +81,7 @@ Result<> Manifests::watch(const std::string& folder) {
   events.there = [this](const std::string& path) { folder_has(path); };
   events.gone = [this](const std::string& path) {
     logger_->info("{} is gone", path);
+    links_.drop({Origin::Kind::folder, path});
     torrents_.drop({Origin::Kind::folder, path});
   };
   events.lost = [this](const Error& error) { logger_->warn("{}", error.message); };
@@ -72,23 +93,24 @@ Result<> Manifests::watch(const std::string& folder) {
 
 void Manifests::folder_has(const std::string& path) {
   const Origin origin{Origin::Kind::folder, path};
-  auto loaded = metainfo::load(path);
-  if (!loaded) {
-    logger_->warn("{}", loaded.error().message);
-    torrents_.add_broken(origin, loaded.error());
+  const auto bytes = metainfo::read_torrent(path);
+  auto manifest = bytes ? read(path, *bytes) : bytes.error();
+  if (!manifest) {
+    logger_->warn("{}", manifest.error().message);
+    links_.drop(origin);
+    torrents_.add_broken(origin, manifest.error());
     return;
   }
   {
     const std::lock_guard lock(mutex_);
-    const std::string hash = hash_of(*loaded);
-    if (kept_ && kept_->removed().contains(hash)) {
+    if (kept_ && kept_->removed().contains(manifest->key)) {
       // It was removed while its file stayed. A file that comes now is wanted again.
       if (!begun_) return;
-      kept_->forget_removal(hash);
+      kept_->forget_removal(manifest->key);
     }
   }
-  const auto added =
-      torrents_.add(std::make_shared<const metainfo::Metainfo>(std::move(*loaded)), origin);
+  links_.drop(origin);  // what the file held before
+  const auto added = bring(*manifest, origin);
   if (!added) {
     logger_->warn("{}: {}", path, added.error().message);
     torrents_.add_broken(origin, added.error());
@@ -112,30 +134,45 @@ void Manifests::forget() {
 
 static Error bad_request(const std::string& what) { return fail(ErrorKind::protocol, what); }
 
+/// What `add` was given: the bytes of a file, or a link that is its own.
+static Result<Bytes> manifest_bytes(const std::string& path) {
+  if (is_link(path)) return Bytes(path.begin(), path.end());
+  std::error_code ignored;
+  if (!path.starts_with('/') || !std::filesystem::is_regular_file(path, ignored))
+    return fail(ErrorKind::not_found, path + ": no such file");
+  return metainfo::read_torrent(path);
+}
+
 json Manifests::add(const json& request) {
   const auto field = request.find("manifest");
   if (field == request.end() || !field->is_string())
     return refusal(bad_request("the request names no manifest"));
   const auto& path = field->get_ref<const std::string&>();
-  std::error_code ignored;
-  if (!path.starts_with('/') || !std::filesystem::is_regular_file(path, ignored))
-    return refusal(fail(ErrorKind::not_found, path + ": no such file"));
-  const auto bytes = metainfo::read_torrent(path);
+  const auto bytes = manifest_bytes(path);
   if (!bytes) return refusal(bytes.error());
-  auto parsed = metainfo::parse(*bytes);
-  if (!parsed) return refusal({parsed.error().kind, path + ": " + parsed.error().message});
-  const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*parsed));
-  const auto added = torrents_.add(metainfo, {Origin::Kind::command, path});
-  if (!added) return refusal({added.error().kind, path + ": " + added.error().message});
+  const auto manifest = read(path, *bytes);
+  if (!manifest) return refusal(manifest.error());
+  const auto added = bring(*manifest, {Origin::Kind::command, path});
+  if (!added) return refusal(added.error());
   logger_->info("added {}{}", added->name, added->already ? ", which was there" : "");
 
+  const auto there = torrents_.find(added->name);  // not where a link is still followed
+  json reply = {{"name", added->name}, {"already", added->already}, {"waiting", !there}};
+  reply["torrent"] = there ? json(there->metainfo->name) : json();
+  reply["infohash"] = there                   ? json(hash_of(*there->metainfo))
+                      : manifest->link.magnet ? json(manifest->key)
+                                              : json();
   const std::lock_guard lock(mutex_);
-  Result<> kept = kept_ ? kept_->add(hash_of(*metainfo), *bytes) : Result<>();
+  Result<> kept = kept_ ? kept_->add(manifest->key, *bytes) : Result<>();
   if (!kept) logger_->warn("{} will not survive a crash: {}", added->name, kept.error().message);
-  return {{"name", added->name},
-          {"already", added->already},
-          {"torrent", metainfo->name},
-          {"infohash", hash_of(*metainfo)}};
+  return reply;
+}
+
+/// What was added by this manifest is not to come back with the next process.
+void Manifests::forget_kept(const std::string& key, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Result<> kept = kept_ ? kept_->remove(key) : Result<>();
+  if (!kept) logger_->warn("{} comes back after a crash: {}", name, kept.error().message);
 }
 
 json Manifests::remove(const json& request) {
@@ -147,21 +184,29 @@ json Manifests::remove(const json& request) {
     return refusal(bad_request("delete_data is neither true nor false"));
   const bool delete_data = flag != request.end() && flag->get<bool>();
   const auto& wanted = name->get_ref<const std::string&>();
+  json files = json::array();
+  if (const auto waited = links_.remove(wanted)) {
+    forget_kept(waited->key, wanted);
+    for (const Origin& origin : waited->origins)
+      if (origin.kind == Origin::Kind::folder) files.push_back(origin.path);
+    return {{"name", wanted}, {"closed", true}, {"in_folder", std::move(files)}};
+  }
   const auto torrent = torrents_.find(wanted);
   const auto origins = torrents_.origins(wanted);
   const auto removed = torrents_.remove(wanted, delete_data);
   if (!removed) return refusal(removed.error());
   if (torrent) {
-    const std::lock_guard lock(mutex_);
-    Result<> kept = kept_ ? kept_->remove(hash_of(*torrent->metainfo)) : Result<>();
-    if (!kept) logger_->warn("{} comes back after a crash: {}", wanted, kept.error().message);
+    forget_kept(hash_of(*torrent->metainfo), wanted);
+    // A link may be kept by another key than the torrent that it led to.
+    for (const Origin& origin : origins)
+      if (const auto bytes = manifest_bytes(origin.path); bytes && holds_link(*bytes))
+        if (const auto link = parse_link(as_text(*bytes))) forget_kept(key_of(*link), wanted);
   }
   const bool closed = removed->wait_for(kCloseTime) == std::future_status::ready;
   if (closed && !removed->get()) {
     const Error& error = removed->get().error();
     return refusal({error.kind, "\"" + wanted + "\" was removed, but: " + error.message});
   }
-  json files = json::array();
   for (const Origin& origin : origins)
     if (origin.kind == Origin::Kind::folder) files.push_back(origin.path);
   return {{"name", wanted}, {"closed", closed}, {"in_folder", std::move(files)}};
@@ -198,10 +243,30 @@ static json torrent_json(const MountedTorrent& torrent, const std::vector<Origin
   return out;
 }
 
+/// A link that has not led to its torrent: what is not known is null or 0.
+static json waiting_json(const Links::Waiting& waiting) {
+  json from = json::array();
+  for (const Origin& origin : waiting.origins) from.push_back(origin_json(origin));
+  const bool has_hash = waiting.hashes.v1 || waiting.hashes.v2;
+  json out = {{"name", waiting.name},
+              {"torrent", json()},
+              {"infohash", has_hash ? json(to_hex(waiting.hashes.primary())) : json()},
+              {"format", json()},
+              {"state", waiting.broken ? "broken" : "metadata"},
+              {"error", waiting.broken ? json(waiting.broken->message) : json()},
+              {"size", 0},
+              {"bytes_here", 0},
+              {"files", 0},
+              {"origins", std::move(from)}};
+  if (waiting.hashes.v2) out["infohash_v2"] = to_hex(*waiting.hashes.v2);
+  return out;
+}
+
 json Manifests::list() {
   json torrents = json::array();
   for (const MountedTorrent& torrent : torrents_.list())
     torrents.push_back(torrent_json(torrent, torrents_.origins(torrent.name)));
+  for (const Links::Waiting& waiting : links_.list()) torrents.push_back(waiting_json(waiting));
   json broken = json::array();
   for (const BrokenManifest& manifest : torrents_.broken())
     broken.push_back({{"manifest", manifest.origin.path},

@@ -16,18 +16,20 @@
 
 #include "mount/folder_watch.h"
 #include "mount/kept_manifests.h"
+#include "mount/links.h"
 #include "mount/torrents.h"
 #include "swarm/base/bytes.h"
 
 namespace swarmfs::mount {
 
-/// A .torrent file as it was when the mount was asked for: it may be gone by now.
+/// A .torrent file as it was when the mount was asked for, since it may be gone by now; or a link,
+/// which is its own path and bytes.
 struct ManifestFile {
   std::string path;  ///< absolute
   Bytes bytes;       ///< not parsed
 };
 
-/// .torrent files, and paths of folders of them, as the command line named them; absolute.
+/// Manifests, and paths of folders of them, as the command line named them; absolute.
 struct ManifestPaths {
   std::vector<ManifestFile> files;
   std::vector<std::string> folders;
@@ -35,8 +37,9 @@ struct ManifestPaths {
 
 class Manifests {
  public:
-  /// `kept`: where commands are remembered; nothing if they are not. `torrents` outlives stop().
-  Manifests(Torrents& torrents, std::optional<KeptManifests> kept,
+  /// `kept`: where commands are remembered; nothing if they are not. `torrents` and `links` outlive
+  /// stop().
+  Manifests(Torrents& torrents, Links& links, std::optional<KeptManifests> kept,
             std::shared_ptr<spdlog::logger> logger);
 
   /// Adds what the paths and the earlier process brought, and begins to watch the folders. The
@@ -56,11 +59,21 @@ class Manifests {
   nlohmann::json list();
 
  private:
+  /// What a manifest's bytes are: a torrent, or a link to one.
+  struct Manifest {
+    std::shared_ptr<const metainfo::Metainfo> metainfo;  ///< null for a link
+    ManifestLink link;
+    std::string key;  ///< for KeptManifests
+  };
+  static Result<Manifest> read(const std::string& path, ByteView bytes);
+  Result<Torrents::Added> bring(const Manifest& manifest, const Origin& origin);
+  void forget_kept(const std::string& key, const std::string& name);
   void folder_has(const std::string& path);
   Result<> watch(const std::string& folder);
   void add_kept();
 
   Torrents& torrents_;
+  Links& links_;
   std::shared_ptr<spdlog::logger> logger_;
   std::mutex mutex_;  ///< guards what follows
   std::optional<KeptManifests> kept_;

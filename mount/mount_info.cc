@@ -59,6 +59,8 @@ std::string MountService::peers_text() {
 
 std::string MountService::info_text(const fs::InfoFile& file) {
   switch (file.kind) {
+    case fs::InfoKind::waiting:
+      return links_->text_of(file.torrent);
     case fs::InfoKind::readme:
       return kReadme;
     case fs::InfoKind::status:

@@ -49,7 +49,8 @@ Result<std::unique_ptr<MountService>> MountService::start(MountOptions options,
     service->logger_->warn("no control socket: {}", opened.error().message);
   // A mount of nothing but broken torrents is of no use, unless others may come.
   const auto opened = service->torrents_->wait_opened(kOpenedTime, kOpeningTime);
-  if (!opened && service->options_.manifests.folders.empty()) return opened.error();
+  if (!opened && service->options_.manifests.folders.empty() && !service->links_->pending())
+    return opened.error();
   return service;
 }
 
@@ -71,7 +72,8 @@ Result<> MountService::begin() {
   std::optional<KeptManifests> kept;
   if (const auto folder = control_folder())
     kept.emplace(control_path(*folder, options_.mountpoint) + ".kept", options_text(options_));
-  manifests_ = std::make_unique<Manifests>(*torrents_, std::move(kept), logger_);
+  links_ = std::make_unique<Links>(options_.cache_folder, *node_, *torrents_, tree_, logger_);
+  manifests_ = std::make_unique<Manifests>(*torrents_, *links_, std::move(kept), logger_);
   // The way to the first byte is longer than that to the mount: it begins before.
   loop_ = std::jthread([this] { node_->run(); });
   const auto begun = manifests_->begin(options_.manifests);
@@ -127,6 +129,21 @@ Result<> MountService::open_control() {
   return {};
 }
 
+Result<> MountService::wait_for_metadata() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  const auto told_to_end = [&] {
+    return sigpending(&signals) == 0 &&
+           (sigismember(&signals, SIGINT) == 1 || sigismember(&signals, SIGTERM) == 1);
+  };
+  while (links_->pending()) {
+    if (told_to_end()) return fail(ErrorKind::cancelled, "stopped while it waited for metadata");
+    std::this_thread::sleep_for(20ms);
+  }
+  if (const auto error = links_->first_broken(); error && torrents_->list().empty()) return *error;
+  return {};
+}
+
 void MountService::end() {
   options_.hooks.on_ending();
   fuse_->stop();
@@ -165,6 +182,7 @@ MountService::~MountService() {
   if (manifests_) manifests_->stop();
   if (fuse_) fuse_->stop();
   control_.reset();
+  if (links_) links_->stop();
   if (torrents_) torrents_->stop();
   fuse_.reset();
   manifests_.reset();
@@ -174,6 +192,7 @@ MountService::~MountService() {
     loop_.join();
   }
   node_.reset();
+  links_.reset();
   torrents_.reset();
 }
 

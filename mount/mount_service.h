@@ -15,6 +15,7 @@
 #include "fs/tree.h"
 #include "mount/control.h"
 #include "mount/fuse_session.h"
+#include "mount/links.h"
 #include "mount/manifests.h"
 #include "mount/swarm_node.h"
 #include "mount/torrents.h"
@@ -35,6 +36,7 @@ struct MountOptions {
   std::filesystem::path cache_folder;
   NetworkOptions network;
   bool on_demand = false;
+  bool wait = false;  ///< for the metadata of links, before the mount is said to be ready
   bool allow_other = false;
   bool passthrough = true;  ///< where the kernel and our privileges allow it
   Duration read_timeout = std::chrono::seconds(60);
@@ -53,6 +55,10 @@ class MountService {
   /// Returns when it is unmounted, or by SIGINT or SIGTERM; SIGHUP has folders of manifests looked
   /// through again. An ExitCode.
   int run();
+
+  /// Returns once every link has led to its torrent, or a signal to end is pending: then, and if
+  /// all that is mounted came to nothing, with an error.
+  Result<> wait_for_metadata();
 
   /// Thread-safe; may take seconds if the loop is busy. As ControlHandlers::status.
   nlohmann::json status();
@@ -82,6 +88,7 @@ class MountService {
   fs::Tree tree_;
   /// Before the node: it closes what the node has let go.
   std::unique_ptr<Torrents> torrents_;
+  std::unique_ptr<Links> links_;
   std::unique_ptr<SwarmNode> node_;
   std::unique_ptr<Manifests> manifests_;
   std::unique_ptr<FuseSession> fuse_;

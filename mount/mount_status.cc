@@ -76,6 +76,30 @@ static json torrent_status(const MountedTorrent& torrent,
           {"state", state}};
 }
 
+/// The same fields, of a torrent that only a link is known of.
+static json link_status(const Links::Waiting& waiting) {
+  const auto swarm = waiting.progress.value_or(LinkFetch::Progress{}).swarm;
+  const bool has_hash = waiting.hashes.v1 || waiting.hashes.v2;
+  return {{"name", waiting.name},
+          {"infohash", has_hash ? json(to_hex(waiting.hashes.primary())) : json()},
+          {"progress", 0.0},
+          {"bytes_here", 0},
+          {"size", 0},
+          {"down_rate", 0.0},
+          {"up_rate", 0.0},
+          {"downloaded", 0},
+          {"uploaded", 0},
+          {"wasted", 0},
+          {"failed_pieces", 0},
+          {"layers_missing", 0},
+          {"banned_peers", 0},
+          {"peers", swarm.peers},
+          {"seeds", 0},
+          {"waiting_reads", 0},
+          {"limits", limits_json(Limits{})},
+          {"state", waiting.broken ? "broken: " + waiting.broken->message : "metadata"}};
+}
+
 json MountService::status() {
   // All are asked at once, so that a busy loop costs the time once.
   struct Asked {
@@ -97,6 +121,7 @@ json MountService::status() {
     torrents.push_back(torrent_status(a.torrent, answer_by(until, a.stats), options_.on_demand,
                                       fuse_->waiting(*a.torrent.source)));
   }
+  for (const Links::Waiting& waiting : links_->list()) torrents.push_back(link_status(waiting));
   const FuseStats fuse = fuse_->stats();
   return {{"version", 1},
           {"mountpoint", options_.mountpoint},

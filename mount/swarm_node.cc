@@ -51,7 +51,8 @@ SwarmNode::~SwarmNode() {
 
 std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRoots> roots,
                                                std::unique_ptr<cache::Store> store,
-                                               engine::TorrentConfig config, Dispose dispose) {
+                                               engine::TorrentConfig config, Dispose dispose,
+                                               std::shared_ptr<net::MetadataDriver> fetched) {
   auto made = std::make_unique<TorrentContent>(roots, std::move(store), kBlockMemory);
   std::shared_ptr<TorrentContent> content;
   if (dispose) {
@@ -69,12 +70,22 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   setup.config = std::move(config);
   setup.config.client_name = "swarmfs " SWARMFS_VERSION;
   setup.peers = peers_;
+  setup.fetched = std::move(fetched);
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
   share_memory();
   content->set_checker(checker_);
   content->attach(session_->add(std::move(setup)), io_);
   return content;
+}
+
+std::shared_ptr<net::MetadataDriver> SwarmNode::fetch_metadata(net::MetadataSetup setup) {
+  setup.peers = peers_;
+  return session_->fetch_metadata(std::move(setup));
+}
+
+void SwarmNode::give_up(std::shared_ptr<net::MetadataDriver> fetch) {
+  boost::asio::post(*io_, [this, fetch = std::move(fetch)] { session_->give_up(fetch); });
 }
 
 void SwarmNode::set_limits(const Limits& limits) {

@@ -27,10 +27,17 @@ class SwarmNode {
   /// waits for the disk, which is for a thread that may.
   using Dispose = std::function<void(std::unique_ptr<TorrentContent>)>;
   /// Joins the swarm of a torrent kept in `store`, which verifies with the same roots. On the
-  /// loop's thread, or before run(). Without `dispose` the last user destroys it.
+  /// loop's thread, or before run(). Without `dispose` the last user destroys it. `fetched`, if
+  /// any, is what brought the metadata.
   std::shared_ptr<TorrentContent> add(std::shared_ptr<metainfo::PieceRoots> roots,
                                       std::unique_ptr<cache::Store> store,
-                                      engine::TorrentConfig config, Dispose dispose = {});
+                                      engine::TorrentConfig config, Dispose dispose = {},
+                                      std::shared_ptr<net::MetadataDriver> fetched = nullptr);
+  /// As net::Session has it; the peers that the user named are asked too. On the loop's thread, or
+  /// before run().
+  std::shared_ptr<net::MetadataDriver> fetch_metadata(net::MetadataSetup setup);
+  /// Thread-safe, unless the loop has ended.
+  void give_up(std::shared_ptr<net::MetadataDriver> fetch);
   /// Leaves the swarm: reads that wait end with `why` at once, trackers are told. On the loop's
   /// thread. Content and store end when nobody else uses them.
   void remove(const std::shared_ptr<TorrentContent>& content, const Error& why);

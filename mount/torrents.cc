@@ -37,6 +37,8 @@ struct Torrents::Entry {
   MountedTorrent torrent;
   std::set<Origin> origins;  ///< guarded by the owner's mutex
   stdfs::path folder;        ///< of the cache
+  std::vector<FileIndex> only;
+  std::shared_ptr<net::MetadataDriver> fetched;  ///< guarded by the owner's mutex
   std::atomic<bool> delete_data{false};
   std::promise<Result<>> closing;
   Closed closed = closing.get_future().share();
@@ -99,8 +101,36 @@ Torrents::EntryPtr Torrents::named(const std::string& name) const {
   return nullptr;
 }
 
+std::optional<Torrents::Added> Torrents::join(const InfoHashes& hashes, const Origin& origin) {
+  const std::lock_guard lock(mutex_);
+  const EntryPtr entry = same_content(hashes);
+  if (!entry || entry->torrent.source->state() == TorrentSource::State::broken) return std::nullopt;
+  entry->origins.insert(origin);
+  broken_.erase(origin);
+  return Added{entry->torrent.name, true};
+}
+
+void Torrents::remove_placeholder(const std::string& name) {
+  if (tree_.remove_torrent(name)) forget_name(name);
+}
+
+void Torrents::forget_name(const std::string& name) {
+  const std::shared_lock lock(kernel_mutex_);
+  if (kernel_.forget_name) kernel_.forget_name(name);
+}
+
+std::shared_ptr<net::MetadataDriver> Torrents::take_fetched(const EntryPtr& entry) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(entry->fetched, nullptr);
+}
+
+/// The torrent has come to nothing: what brought its metadata ends as well.
+void Torrents::let_fetched_go(const EntryPtr& entry) {
+  if (auto fetched = take_fetched(entry)) node_.give_up(std::move(fetched));
+}
+
 Result<Torrents::Added> Torrents::add(std::shared_ptr<const metainfo::Metainfo> metainfo,
-                                      const Origin& origin) {
+                                      const Origin& origin, Coming coming) {
   std::vector<EntryPtr> unwanted;
   EntryPtr entry;
   bool already = true;
@@ -130,8 +160,10 @@ Result<Torrents::Added> Torrents::add(std::shared_ptr<const metainfo::Metainfo> 
       entry->torrent.source = std::make_shared<TorrentSource>(metainfo, expire_later);
       entry->folder =
           cache::StoreOptions::for_cache(options_.cache_folder, metainfo->hashes, {}).state_folder;
-      auto name = tree_.add_torrent(spec_of(*metainfo, entry->torrent.source));
+      auto name = tree_.add_torrent(spec_of(*metainfo, entry->torrent.source), coming.placeholder);
       if (!name) return name.error();
+      entry->only = std::move(coming.only);
+      entry->fetched = std::exchange(coming.fetched, nullptr);
       entry->torrent.name = *name;
       entry->origins = std::move(origins);
       entries_.push_back(entry);
@@ -145,6 +177,11 @@ Result<Torrents::Added> Torrents::add(std::shared_ptr<const metainfo::Metainfo> 
     entry->origins.insert(origin);
     broken_.erase(origin);
   }
+  if (!coming.placeholder.empty()) {
+    if (already) tree_.remove_torrent(coming.placeholder);
+    forget_name(coming.placeholder);
+  }
+  if (coming.fetched) node_.give_up(std::move(coming.fetched));  // it was there already
   for (const EntryPtr& other : unwanted) leave(other);
   if (!already) open_again(entry, now() + kBusyTime);
   return Added{entry->torrent.name, already};
@@ -199,6 +236,7 @@ void Torrents::open(const EntryPtr& entry, TimePoint until) {
 
 void Torrents::broke(const EntryPtr& entry, const Error& error) {
   if (stopping_.stop_requested()) return;
+  let_fetched_go(entry);
   if (entry->torrent.source->end(error).was == TorrentSource::State::gone) closed(entry);
   const std::lock_guard lock(mutex_);
   if (log_broken_) logger_->warn("{}: {}", entry->torrent.name, error.message);
@@ -217,12 +255,15 @@ void Torrents::opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoot
     return;
   }
   engine::TorrentConfig config;
-  config.on_demand = options_.on_demand;
+  config.on_demand = options_.on_demand || !entry->only.empty();
   config.read_timeout = options_.read_timeout;
   config.first = pieces_likely_first(*entry->torrent.metainfo);
-  const auto content =
-      node_.add(std::move(roots), std::move(store), std::move(config),
-                [this, entry](std::unique_ptr<TorrentContent> c) { close(entry, std::move(c)); });
+  const auto content = node_.add(
+      std::move(roots), std::move(store), std::move(config),
+      [this, entry](std::unique_ptr<TorrentContent> c) { close(entry, std::move(c)); },
+      take_fetched(entry));
+  for (const FileIndex file : entry->only)
+    content->prefetch(file, 0, entry->torrent.metainfo->files[file.value].length);
   if (!source.open(content)) leave_swarm(entry, content);
   const std::lock_guard lock(mutex_);
   changed_.notify_all();
@@ -298,10 +339,8 @@ void Torrents::take_out(const EntryPtr& entry) {
 void Torrents::leave(const EntryPtr& entry) {
   const MountedTorrent& torrent = entry->torrent;
   auto ended = torrent.source->end(removed(torrent.name));
-  {
-    const std::shared_lock lock(kernel_mutex_);
-    if (kernel_.forget_name) kernel_.forget_name(torrent.name);
-  }
+  let_fetched_go(entry);
+  forget_name(torrent.name);
   logger_->info("removed {}", torrent.name);
   if (ended.content) {
     asio::post(node_.io(),

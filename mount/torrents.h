@@ -87,9 +87,26 @@ class Torrents {
     std::string name;
     bool already = false;  ///< the same content was there, under this name
   };
+  /// What comes with a torrent that a link has led to.
+  struct Coming {
+    std::string placeholder;  ///< the folder that stood for it: goes as it appears
+    std::shared_ptr<net::MetadataDriver> fetched;  ///< what brought its metadata; may be null
+    std::vector<FileIndex> only;  ///< fetch only these, and what is read; none: everything
+  };
   /// Shows a torrent and begins to open it. The same content twice, by any of its info hashes, is
-  /// one torrent that both origins want. bad_input for a name that cannot be shown.
-  Result<Added> add(std::shared_ptr<const metainfo::Metainfo> metainfo, const Origin& origin);
+  /// one torrent that both origins want. bad_input for a name that cannot be shown; then what came
+  /// with it is still the caller's.
+  Result<Added> add(std::shared_ptr<const metainfo::Metainfo> metainfo, const Origin& origin,
+                    Coming coming);
+  Result<Added> add(std::shared_ptr<const metainfo::Metainfo> metainfo, const Origin& origin) {
+    return add(std::move(metainfo), origin, {});
+  }
+  /// This origin wants a torrent too, if one of these hashes is there and not broken.
+  std::optional<Added> join(const InfoHashes& hashes, const Origin& origin);
+  /// Takes away a folder that stood for a torrent that will not come.
+  void remove_placeholder(const std::string& name);
+  /// Another has taken the place of this name in the tree: the kernel is to look again.
+  void forget_name(const std::string& name);
   /// Notes a manifest that cannot be used, for broken(); what its path brought before goes.
   void add_broken(const Origin& origin, const Error& error);
 
@@ -127,6 +144,8 @@ class Torrents {
   void opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoots> roots,
               std::unique_ptr<cache::Store> store);
   void take_out(const EntryPtr& entry);
+  std::shared_ptr<net::MetadataDriver> take_fetched(const EntryPtr& entry);
+  void let_fetched_go(const EntryPtr& entry);
   void leave(const EntryPtr& entry);
   void leave_swarm(const EntryPtr& entry, const std::shared_ptr<TorrentContent>& content);
   void close(const EntryPtr& entry, std::unique_ptr<TorrentContent> content);

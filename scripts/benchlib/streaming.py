@@ -13,7 +13,8 @@ import sys
 import time
 
 ALLOWED_CC = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
-CASES = ("start-v2", "start-v1", "random-v2", "random-v1", "seeks", "player", "crowd", "sequential")
+CASES = ("start-v2", "start-v1", "start-magnet", "random-v2", "random-v1", "seeks", "player", "crowd",
+         "sequential")
 
 
 def arguments(words):
@@ -53,6 +54,7 @@ def measure(args, binary):
     from .stage import Material
     functions = {
         "start-v2": start_cases.start_v2, "start-v1": start_cases.start_v1,
+        "start-magnet": start_cases.start_magnet,
         "random-v2": random_cases.random_v2, "random-v1": random_cases.random_v1,
         "seeks": random_cases.seeks, "player": play_cases.player, "crowd": play_cases.crowd,
         "sequential": sequential_cases.sequential}

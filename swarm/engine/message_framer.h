@@ -52,6 +52,9 @@ class MessageFramer {
     return {};
   }
 
+  /// The beginning of a frame whose rest is still to come.
+  ByteView pending() const { return pending_; }
+
  private:
   std::size_t prefix_size() const { return in_handshake_ ? wire::kHandshakeSize : 4; }
 

@@ -18,6 +18,7 @@
 
 #include "swarm/base/bitfield.h"
 #include "swarm/base/clock.h"
+#include "swarm/engine/adopted_peer.h"
 #include "swarm/engine/choker.h"
 #include "swarm/engine/leaf_cache.h"
 #include "swarm/engine/message_framer.h"
@@ -104,6 +105,10 @@ class Torrent {
   /// (banned, too many, our own); then the host closes it.
   std::optional<PeerId> add_peer(const Endpoint& endpoint, std::optional<wire::Handshake> theirs,
                                  std::optional<Duration> rtt, TimePoint now);
+  /// Takes over a connection that began before this torrent was known: nothing if it is refused, or
+  /// if pieces are here already, which that peer was told are not. What it has received is for
+  /// on_received().
+  std::optional<PeerId> adopt_peer(const AdoptedPeer& known, TimePoint now);
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
   void on_received(PeerId peer, ByteView bytes, TimePoint now);
   /// The network closed it. No call is made for this peer afterwards.
@@ -209,7 +214,9 @@ class Torrent {
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
-    std::uint8_t dont_have_id = 0;  ///< its id for lt_donthave (BEP 54); 0: it knows none
+    std::uint8_t dont_have_id = 0;    ///< its id for lt_donthave (BEP 54); 0: it knows none
+    std::uint8_t metadata_id = 0;     ///< likewise for ut_metadata (BEP 9)
+    std::uint32_t metadata_sent = 0;  ///< pieces of our info dictionary
     MessageFramer framer;
     wire::ClientId client_id{};
     std::string client_name;  ///< BEP 10 "v": any bytes, at most 128
@@ -277,6 +284,8 @@ class Torrent {
   void choke_round(TimePoint now);
 
   // torrent_peers.cc: connections and messages
+  Peer* admit(const Endpoint& endpoint, bool dialled, const std::optional<wire::Handshake>& theirs,
+              std::optional<Duration> rtt, TimePoint now);
   void greet(Peer& peer, const wire::Handshake* theirs);
   void introduce(Peer& peer, bool fast);
   void extend(Peer& peer);
@@ -299,6 +308,10 @@ class Torrent {
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
+
+  // torrent_metadata.cc: BEP 9
+  bool serves_metadata() const;
+  void on_metadata_message(Peer& peer, ByteView payload, TimePoint now);
 
   // torrent_room.cc: when every connection is taken
   bool full() const;

@@ -54,6 +54,10 @@ inline constexpr std::size_t kMaxUnsentAnswers = 256 * 1024;
 inline constexpr std::uint32_t kMinSendCost = 4 * 1024;
 /// Pieces whose sent blocks are counted, for each peer.
 inline constexpr std::size_t kMaxSentPieces = 256;
+/// Under which id we want ut_metadata messages (BEP 9).
+inline constexpr std::uint8_t kMetadataId = 2;
+/// How often one connection may fetch our whole info dictionary.
+inline constexpr std::uint32_t kMetadataCopies = 2;
 /// How long writing to a disk that failed is left alone.
 inline constexpr Duration kDiskRest = 30s;
 /// Copies of one block in flight: two, and three while a reader waits.

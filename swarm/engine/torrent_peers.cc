@@ -32,35 +32,42 @@ Torrent::Peer::Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces,
 std::optional<PeerId> Torrent::add_peer(const Endpoint& endpoint,
                                         std::optional<wire::Handshake> theirs,
                                         std::optional<Duration> rtt, TimePoint now) {
-  const bool dialled = !theirs;
+  Peer* const peer = admit(endpoint, !theirs, theirs, rtt, now);
+  if (peer == nullptr) return std::nullopt;
+  const PeerId id = peer->id;
+  greet(*peer, theirs ? &*theirs : nullptr);
+  if (theirs) accept_handshake(*peer, *theirs, now);
+  flush(now);
+  return id;
+}
+
+/// A place among the peers, or none: then the host closes the connection.
+Torrent::Peer* Torrent::admit(const Endpoint& endpoint, bool dialled,
+                              const std::optional<wire::Handshake>& theirs,
+                              std::optional<Duration> rtt, TimePoint now) {
   half_open_.erase(endpoint);
   Peer* const leaves = full() ? gives_way_to(endpoint, now) : nullptr;
   if (contradicted_ || paused_ || book_.banned(endpoint.address) ||
       (theirs && theirs->peer_id == config_.client_id) || (full() && leaves == nullptr)) {
     if (dialled)
       book_.on_closed(endpoint, now, paused_ ? CloseReason::paused : CloseReason::useless);
-    return std::nullopt;
+    return nullptr;
   }
   const PeerId id(next_peer_++);
-  auto& peer =
-      *peers_.emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(), !dialled))
-           .first->second;
+  auto& peer = *peers_
+                    .emplace(id, std::make_unique<Peer>(id, endpoint, layout_.piece_count(),
+                                                        theirs.has_value()))
+                    .first->second;
+  peer.dialled = dialled;
   peer.connected_at = peer.last_received = peer.last_sent = peer.patience_at = now;
   if (rtt) peer.pace.set_connect_rtt(*rtt);
   if (leaves != nullptr) {  // only now, or its place would look free to dial for
     made_room_at_ = now;
     drop(*leaves, "makes room for a newcomer", CloseReason::useless, now);
   }
-  if (dialled) {
-    greet(peer, nullptr);
-  } else {
-    greet(peer, &*theirs);
-    accept_handshake(peer, *theirs, now);
-  }
   wake_at(now + limits::kHandshakeTimeout);
   wake_at(choker_.next_round());
-  flush(now);
-  return id;
+  return &peer;
 }
 
 /// Everything that can be said before they answer goes in one flight: handshake, bitfield and,
@@ -125,6 +132,10 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
 void Torrent::extend(Peer& peer) {
   wire::ExtensionHandshake mine;
   mine.ids.lt_donthave = kDontHaveId;
+  if (serves_metadata()) {
+    mine.ids.ut_metadata = limits::kMetadataId;
+    mine.metadata_size = static_cast<std::uint32_t>(metainfo_->info.size());
+  }
   mine.version = config_.client_name;
   if (config_.listen_port != 0) mine.port = config_.listen_port;
   mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
@@ -311,12 +322,14 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
   if (message.id == wire::kExtensionHandshakeId)
     return on_extension_handshake(peer, message.payload, now);
   if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
+  if (message.id == limits::kMetadataId) return on_metadata_message(peer, message.payload, now);
 }
 
 void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now) {
   const auto theirs = wire::parse_extension_handshake(payload);
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
   if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
+  if (theirs->ids.ut_metadata) peer.metadata_id = *theirs->ids.ut_metadata;
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
   if (theirs->version) peer.client_name = *theirs->version;

@@ -32,6 +32,14 @@ TrackerSchedule::TrackerSchedule(Config config, Rng rng, TimePoint now)
   }
 }
 
+void TrackerSchedule::add_hash(const Sha1Hash& hash, TimePoint now) {
+  config_.hashes.push_back(hash);
+  for (Tier& tier : tiers_) {
+    for (Tracker& tracker : tier.trackers) tracker.slots.emplace_back();
+    tier.lanes.push_back(Lane{false, now, now});
+  }
+}
+
 /// An event owed to a tracker that knows us: it waits for nothing but that tracker's own backoff.
 std::optional<TrackerSchedule::Choice> TrackerSchedule::choose_event(const Tier& tier,
                                                                      std::size_t hash) const {

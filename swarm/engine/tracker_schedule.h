@@ -63,6 +63,9 @@ class TrackerSchedule {
 
   TrackerSchedule(Config config, Rng rng, TimePoint now);
 
+  /// One more hash to announce, from now on, to every tracker.
+  void add_hash(const Sha1Hash& hash, TimePoint now);
+
   /// The next announce to send now, or nothing; call until it gives nothing.
   std::optional<Announce> next_action(TimePoint now);
   /// When next_action() may have something if nothing is reported before; nothing: never.

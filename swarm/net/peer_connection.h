@@ -35,6 +35,9 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   /// sends: most messages are answers, so this bounds what one that never reads can make us keep.
   static constexpr std::size_t kMaxUnsent = 256 * 1024;
 
+  /// Tells somebody else from now on. Not from inside an event.
+  void set_events(Events events) { events_ = std::move(events); }
+
   /// Starts reading. Call once.
   void start();
   void resume();

@@ -4,6 +4,7 @@
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <random>
 #include <string_view>
 #include <utility>
@@ -45,6 +46,7 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
 
 Session::~Session() {
   for (const Member& member : members_) member.driver->stop();
+  for (const Fetch& fetch : fetches_) fetch.driver->stop();
   pool_.join();
   disk_.join();
   readers_.join();
@@ -106,9 +108,15 @@ void Session::accept_next(Listener& listener) {
 PeerGreeter::Host Session::door() {
   PeerGreeter::Host host;
   host.find_torrent = [this](const Sha1Hash& torrent_key) -> std::optional<Sha1Hash> {
-    for (const Member& member : members_)
-      for (const auto& [key, info_hash] : member.mse_keys)
+    const auto in = [&](const MseKeys& keys) -> std::optional<Sha1Hash> {
+      for (const auto& [key, info_hash] : keys)
         if (key == torrent_key) return info_hash;
+      return std::nullopt;
+    };
+    for (const Member& member : members_)
+      if (const auto found = in(member.mse_keys)) return found;
+    for (const Fetch& fetch : fetches_)
+      if (const auto found = in(fetch.mse_keys)) return found;
     return std::nullopt;
   };
   host.greeted = [this](std::unique_ptr<PeerStream> stream, const Endpoint& from,
@@ -116,16 +124,85 @@ PeerGreeter::Host Session::door() {
     for (const Member& member : members_)
       if (member.driver->wants(theirs.info_hash))
         return member.driver->accept(std::move(stream), from, theirs);
+    for (const Fetch& fetch : fetches_)
+      if (fetch.driver->wants(theirs.info_hash))
+        return fetch.driver->accept(std::move(stream), from, theirs);
     stream->close();
   };
   return host;
 }
 
-static std::vector<std::pair<Sha1Hash, Sha1Hash>> mse_keys(const InfoHashes& hashes) {
-  std::vector<std::pair<Sha1Hash, Sha1Hash>> keys;
+Session::MseKeys Session::mse_keys(const InfoHashes& hashes) {
+  MseKeys keys;
   for (const std::optional<Sha1Hash>& hash : {hashes.v1, hashes.v2_truncated()})
     if (hash) keys.emplace_back(wire::mse::torrent_key(*hash), *hash);
   return keys;
+}
+
+/// The one place where a search for peers begins.
+std::shared_ptr<PeerSearch> Session::seek_peers(
+    const InfoHashes& hashes, const std::vector<std::vector<std::string>>& trackers) {
+  TorrentTrackers::Config config;
+  config.tiers = trackers;
+  config.hashes = hashes;
+  config.peer_id = client_id_;
+  config.key = tracker_key_;
+  return std::make_shared<PeerSearch>(io_.get_executor(), tracker_client_, std::move(config),
+                                      logger_);
+}
+
+std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
+  engine::MetadataConfig config;
+  config.hashes = setup.hashes;
+  config.client_id = client_id_;
+  config.client_name = "swarmfs " SWARMFS_VERSION;
+  config.listen_port = port_;
+  config.peer_book.allow_local = true;  // as in add()
+  // Somebody waits, and addresses are few: each is tried again and again, ever more rarely.
+  config.peer_book.retry_min = 2s;
+  config.peer_book.retry_max = 5min;
+  config.peer_book.max_failures = 100;
+  const auto search = seek_peers(setup.hashes, setup.trackers);
+  MseKeys keys = mse_keys(setup.hashes);
+  auto driver =
+      std::make_shared<MetadataDriver>(io_, dialer_, std::move(config), std::move(setup), logger_);
+  search->serve(
+      [this] {
+        TorrentTrackers::Stats stats;
+        stats.port = port_;
+        stats.left = wire::kMetadataPiece;  // how much is not known; 0 would make us a seed
+        return stats;
+      },
+      [weak = std::weak_ptr(driver)](const std::vector<Endpoint>& peers,
+                                     engine::PeerSource source) {
+        if (const auto self = weak.lock()) self->add_candidates(peers, source);
+      });
+  driver->on_need_peers([weak = std::weak_ptr(search)] {
+    if (const auto self = weak.lock()) self->want_peers();
+  });
+  driver->set_search_words([weak = std::weak_ptr(search)] {
+    const auto self = weak.lock();
+    return self ? self->words() : std::vector<std::string>{};
+  });
+  fetches_.push_back({driver, search, std::move(keys)});
+  driver->start();
+  search->start();
+  return driver;
+}
+
+std::shared_ptr<PeerSearch> Session::take_search(const std::shared_ptr<MetadataDriver>& fetch) {
+  const auto it = std::find_if(fetches_.begin(), fetches_.end(),
+                               [&](const Fetch& f) { return f.driver == fetch; });
+  if (it == fetches_.end()) return nullptr;
+  const auto search = it->search;
+  fetches_.erase(it);
+  return search;
+}
+
+void Session::give_up(const std::shared_ptr<MetadataDriver>& fetch) {
+  const auto search = take_search(fetch);
+  fetch->stop();
+  if (search && !stopped_) leave(search, [] {});
 }
 
 std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
@@ -135,16 +212,13 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.peer_book.allow_local = true;
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
+  const auto fetched = std::exchange(setup.fetched, nullptr);
   auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_,
                                                 std::move(setup), logger_);
 
-  TorrentTrackers::Config config;
-  config.tiers = metainfo->trackers;
-  config.hashes = metainfo->hashes;
-  config.peer_id = client_id_;
-  config.key = tracker_key_;
-  auto trackers = std::make_shared<TorrentTrackers>(
-      io_.get_executor(), tracker_client_, std::move(config),
+  const auto begun = fetched ? take_search(fetched) : nullptr;
+  const auto search = begun ? begun : seek_peers(metainfo->hashes, metainfo->trackers);
+  search->serve(
       [this, weak = std::weak_ptr(driver)] {
         TorrentTrackers::Stats stats;
         stats.port = port_;
@@ -156,23 +230,18 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
         }
         return stats;
       },
-      [weak = std::weak_ptr(driver)](const TorrentTrackers::Found& found) {
-        const auto self = weak.lock();
-        if (!self) return;
-        std::vector<Endpoint> peers;
-        for (const Endpoint& peer : found.peers)
-          if (engine::may_connect(found.scope, peer.address)) peers.push_back(peer);
-        self->add_candidates(peers, engine::PeerSource::tracker);
-      },
-      logger_);
+      [weak = std::weak_ptr(driver)](const std::vector<Endpoint>& peers,
+                                     engine::PeerSource source) {
+        if (const auto self = weak.lock()) self->add_candidates(peers, source);
+      });
   if (!driver->torrent().complete())
-    driver->on_complete([weak = std::weak_ptr(trackers)] {
+    driver->on_complete([weak = std::weak_ptr(search)] {
       if (const auto self = weak.lock()) self->completed();
     });
-  driver->on_contradiction([weak = std::weak_ptr(trackers)] {
+  driver->on_contradiction([weak = std::weak_ptr(search)] {
     if (const auto self = weak.lock()) self->stop([] {});
   });
-  driver->on_pause([weak = std::weak_ptr(trackers)](bool paused) {
+  driver->on_pause([weak = std::weak_ptr(search)](bool paused) {
     const auto self = weak.lock();
     if (!self) return;
     if (paused) {
@@ -181,22 +250,28 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
       self->restart();
     }
   });
-  driver->on_need_peers([weak = std::weak_ptr(trackers)] {
+  driver->on_need_peers([weak = std::weak_ptr(search)] {
     if (const auto self = weak.lock()) self->want_peers();
   });
-  driver->set_tracker_words([weak = std::weak_ptr(trackers)] {
-    std::vector<std::string> lines;
-    if (const auto self = weak.lock())
-      for (const TorrentTrackers::Status& s : self->status())
-        lines.push_back(s.tracker + ": " +
-                        (!s.message.empty() ? s.message
-                         : s.working        ? "answers"
-                                            : "has not answered yet"));
-    return lines;
+  driver->set_tracker_words([weak = std::weak_ptr(search)] {
+    const auto self = weak.lock();
+    return self ? self->words() : std::vector<std::string>{};
   });
-  members_.push_back({driver, trackers, mse_keys(metainfo->hashes)});
+  members_.push_back({driver, search, mse_keys(metainfo->hashes)});
+  if (fetched) {  // before it dials anybody
+    fetched->hand_over([&](const std::shared_ptr<PeerConnection>& connection,
+                           const engine::AdoptedPeer& known) { driver->adopt(connection, known); });
+    std::map<engine::PeerSource, std::vector<Endpoint>> known;
+    for (const auto& [endpoint, source] : fetched->fetch().candidates())
+      known[source].push_back(endpoint);
+    for (const auto& [source, endpoints] : known) driver->add_candidates(endpoints, source);
+  }
   driver->start();
-  trackers->start();
+  if (begun) {
+    search->add_hashes(metainfo->hashes);
+  } else {
+    search->start();
+  }
   return driver;
 }
 
@@ -210,14 +285,20 @@ void Session::remove(const std::shared_ptr<TorrentDriver>& driver, const Error& 
   const auto member = std::find_if(members_.begin(), members_.end(),
                                    [&](const Member& m) { return m.driver.get() == driver.get(); });
   if (member == members_.end() || stopped_) return;
-  const auto trackers = leaving_.insert(leaving_.end(), std::move(member->trackers));
+  const auto search = std::move(member->search);
   members_.erase(member);
   driver->stop(why);
-  (*trackers)->stop([this, trackers, done = std::move(done)] {
+  leave(search, std::move(done));
+}
+
+/// Has it say goodbye; nobody else holds it.
+void Session::leave(std::shared_ptr<PeerSearch> search, std::function<void()> done) {
+  const auto at = leaving_.insert(leaving_.end(), std::move(search));
+  (*at)->stop([this, at, done = std::move(done)] {
     // Not from under its own feet: it is the tracker's announcing that calls.
-    asio::post(io_, [this, trackers, done] {
+    asio::post(io_, [this, at, done] {
       if (stopped_) return;
-      leaving_.erase(trackers);
+      leaving_.erase(at);
       done();
     });
   });
@@ -231,13 +312,17 @@ void Session::stop(std::function<void()> done) {
     listener.pause.cancel();
   }
   greeter_.close();
-  auto left = std::make_shared<std::size_t>(members_.size() + 1);
+  auto left = std::make_shared<std::size_t>(members_.size() + fetches_.size() + 1);
   auto one_done = [left, done = std::move(done)] {
     if (--*left == 0) done();
   };
   for (const Member& member : members_) {
     member.driver->stop();
-    member.trackers->stop(one_done);
+    member.search->stop(one_done);
+  }
+  for (const Fetch& fetch : fetches_) {
+    fetch.driver->stop();
+    fetch.search->stop(one_done);
   }
   asio::post(io_, one_done);
 }

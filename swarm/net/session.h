@@ -14,9 +14,10 @@
 #include <vector>
 
 #include "swarm/base/result.h"
+#include "swarm/net/metadata_driver.h"
 #include "swarm/net/peer_greeter.h"
+#include "swarm/net/peer_search.h"
 #include "swarm/net/torrent_driver.h"
-#include "swarm/net/torrent_trackers.h"
 
 namespace swarmfs::net {
 
@@ -46,6 +47,12 @@ class Session {
   /// Joins a torrent's swarm. Its peer id and port are filled in here.
   std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
 
+  /// Seeks the info dictionary of a torrent that is known by its hash alone, until add() has it in
+  /// TorrentSetup::fetched, or give_up().
+  std::shared_ptr<MetadataDriver> fetch_metadata(MetadataSetup setup);
+  /// Seeks it no longer: connections close, trackers are told.
+  void give_up(const std::shared_ptr<MetadataDriver>& fetch);
+
   /// What all torrents together may do.
   void set_limits(const engine::RateLimits& limits);
   /// Leaves a torrent's swarm: its reads end with `why` and its connections close at once. `done`
@@ -58,11 +65,18 @@ class Session {
   void stop(std::function<void()> done);
 
  private:
+  /// Of each hash that peers may know a torrent by: what they name it by in MSE, and the hash.
+  using MseKeys = std::vector<std::pair<Sha1Hash, Sha1Hash>>;
+  static MseKeys mse_keys(const InfoHashes& hashes);
   struct Member {
     std::shared_ptr<TorrentDriver> driver;
-    std::shared_ptr<TorrentTrackers> trackers;
-    /// Of each hash that peers may know it by: what they name it by in MSE, and the hash.
-    std::vector<std::pair<Sha1Hash, Sha1Hash>> mse_keys;
+    std::shared_ptr<PeerSearch> search;
+    MseKeys mse_keys;
+  };
+  struct Fetch {
+    std::shared_ptr<MetadataDriver> driver;
+    std::shared_ptr<PeerSearch> search;
+    MseKeys mse_keys;
   };
   struct Listener {
     boost::asio::ip::tcp::acceptor acceptor;
@@ -71,6 +85,10 @@ class Session {
   Result<> open(const Endpoint& endpoint);
   void accept_next(Listener& listener);
   PeerGreeter::Host door();
+  std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
+                                         const std::vector<std::vector<std::string>>& trackers);
+  std::shared_ptr<PeerSearch> take_search(const std::shared_ptr<MetadataDriver>& fetch);
+  void leave(std::shared_ptr<PeerSearch> search, std::function<void()> done);
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool pool_{2};  ///< hashing
@@ -87,9 +105,10 @@ class Session {
   std::list<Listener> listeners_;
   PeerGreeter greeter_;
   std::vector<Member> members_;
+  std::vector<Fetch> fetches_;
   /// Shared, since torrents may end after the session.
   std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();
-  std::list<std::shared_ptr<TorrentTrackers>> leaving_;  ///< say goodbye; nobody else has them
+  std::list<std::shared_ptr<PeerSearch>> leaving_;  ///< say goodbye; nobody else has them
   bool stopped_ = false;
 };
 

@@ -164,12 +164,7 @@ void TorrentDriver::accept(std::unique_ptr<PeerStream> stream, const Endpoint& f
   connected(std::move(stream), from, theirs, std::nullopt);
 }
 
-void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
-                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
-  if (stopped_) return;
-  // The engine may send from inside add_peer, before it has told us the peer's id: the connection
-  // waits in `pending_` for its first mention.
-  auto id = std::make_shared<PeerId>();
+PeerConnection::Events TorrentDriver::events_of(const std::shared_ptr<PeerId>& id) {
   const auto weak = weak_from_this();
   PeerConnection::Events events;
   events.on_bytes = [weak, id](ByteView bytes) {
@@ -190,8 +185,17 @@ void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint
     auto self = weak.lock();
     return self && self->unwritten_ > kMaxUnwritten;
   };
+  return events;
+}
+
+void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
+                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
+  if (stopped_) return;
+  // The engine may send from inside add_peer, before it has told us the peer's id: the connection
+  // waits in `pending_` for its first mention.
+  auto id = std::make_shared<PeerId>();
   auto connection =
-      std::make_shared<PeerConnection>(io_.get_executor(), std::move(stream), std::move(events));
+      std::make_shared<PeerConnection>(io_.get_executor(), std::move(stream), events_of(id));
   pending_ = connection;
   engine_event([&] {
     const auto given = torrent_->add_peer(endpoint, theirs, rtt, now());
@@ -201,6 +205,21 @@ void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint
     if (waiting) connections_[*id] = connection;
   });
   if (connections_.contains(*id)) connection->start();
+}
+
+void TorrentDriver::adopt(const std::shared_ptr<PeerConnection>& connection,
+                          const engine::AdoptedPeer& known) {
+  auto id = std::make_shared<PeerId>();
+  connection->set_events(events_of(id));
+  pending_ = connection;
+  engine_event([&] {
+    const auto given = torrent_->adopt_peer(known, now());
+    const auto waiting = std::exchange(pending_, nullptr);
+    if (!given) return connection->close();
+    *id = *given;
+    if (waiting) connections_[*id] = connection;
+    torrent_->on_received(*id, known.received, now());
+  });
 }
 
 std::shared_ptr<PeerConnection> TorrentDriver::connection_of(PeerId peer) {

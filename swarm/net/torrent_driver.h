@@ -22,6 +22,8 @@
 
 namespace swarmfs::net {
 
+class MetadataDriver;
+
 /// What a torrent runs on. `store` and `keep` outlive the driver, or until it is stopped and
 /// `owner` is let go.
 struct TorrentSetup {
@@ -33,6 +35,9 @@ struct TorrentSetup {
   std::shared_ptr<void> owner;
   engine::TorrentConfig config;
   std::vector<Endpoint> peers;  ///< given by the user
+  /// What brought the metadata: its connections and addresses become the torrent's, and its search
+  /// for peers goes on for it. May be null.
+  std::shared_ptr<MetadataDriver> fetched;
   /// Keeps the piece layers learnt so far for a later run. On the pool for the disk, which it may
   /// wait for, and one call at a time. May be empty.
   std::function<void()> keep_layers;
@@ -61,6 +66,8 @@ class TorrentDriver final : public engine::TorrentHost,
   /// A connection that came in, and the handshake it began with.
   void accept(std::unique_ptr<PeerStream> stream, const Endpoint& from,
               const wire::Handshake& theirs);
+  /// A connection that began before the torrent was known; closed if it is refused.
+  void adopt(const std::shared_ptr<PeerConnection>& connection, const engine::AdoptedPeer& known);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
 
   /// Called on the io thread when the last piece is verified, or at once if it is already.
@@ -145,6 +152,7 @@ class TorrentDriver final : public engine::TorrentHost,
   template <class Work, class Then>
   void on_pool(boost::asio::thread_pool& pool, Work work, Then then);
   void arm_timer();
+  PeerConnection::Events events_of(const std::shared_ptr<PeerId>& id);
   void connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
                  std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);

@@ -52,6 +52,18 @@ void TorrentTrackers::start() {
   pump();
 }
 
+void TorrentTrackers::add_hashes(const InfoHashes& hashes) {
+  if (hashes.v1 && !config_.hashes.v1) {
+    config_.hashes.v1 = hashes.v1;
+    schedule_.add_hash(*hashes.v1, Clock::now());
+  }
+  if (hashes.v2 && !config_.hashes.v2) {
+    config_.hashes.v2 = hashes.v2;
+    schedule_.add_hash(*hashes.v2_truncated(), Clock::now());
+  }
+  pump();
+}
+
 void TorrentTrackers::completed() {
   schedule_.completed();
   pump();

@@ -65,6 +65,8 @@ class TorrentTrackers {
   TorrentTrackers& operator=(const TorrentTrackers&) = delete;
 
   void start();
+  /// Hashes that were not known at first: what is new of them is announced as well.
+  void add_hashes(const InfoHashes& hashes);
   /// The download finished here, now. Not for a torrent that was complete at start().
   void completed();
   /// More peers are wanted than the intervals bring; cheap to repeat.

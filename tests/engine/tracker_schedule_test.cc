@@ -87,6 +87,23 @@ TEST(TrackerSchedule, ShufflesATierOnceAndDifferentlyBySeed) {
   EXPECT_EQ(heads.size(), 3U);
 }
 
+TEST(TrackerSchedule, AHashThatComesLaterIsStartedAtEveryTier) {
+  World w(Tiers{{"a"}, {"b"}});
+  for (const Announce& first : w.drain()) w.ok(first);
+  EXPECT_TRUE(w.drain().empty());
+  const Sha1Hash later = World::make_hashes(2)[1];
+  w.schedule.add_hash(later, w.now);
+  const auto more = w.drain();
+  EXPECT_THAT(urls(more), testing::ElementsAre("a", "b"));
+  for (const Announce& a : more) {
+    EXPECT_EQ(a.event, TrackerEvent::started);
+    EXPECT_EQ(a.info_hash, later);
+    w.ok(a);
+  }
+  w.schedule.stop();
+  EXPECT_EQ(w.drain().size(), 4U) << "both are told goodbye";
+}
+
 TEST(TrackerSchedule, DoesNotWaitOutASilentTracker) {
   World w(Tiers{{"a", "b"}});
   const Announce silent = w.only();

@@ -303,5 +303,53 @@ TEST(Tree, GivesEveryEntryOfALargeTorrentAnInodeOfItsOwn) {
   EXPECT_EQ(tree.attributes(at(tree, {"t"}))->links, 2002U);
 }
 
+TorrentSpec waiting(std::string name) {
+  TorrentSpec spec;
+  spec.name = std::move(name);
+  spec.waiting = true;
+  spec.files = {file({kWaitingFile}, 0)};
+  return spec;
+}
+
+TEST(TreeWaiting, ShowsAFolderWithOneText) {
+  Tree tree(1000);
+  ASSERT_EQ(tree.add_torrent(waiting("film")).value(), "film");
+  const Ino text = at(tree, {"film", kWaitingFile});
+  ASSERT_NE(text, 0U);
+  const auto info = tree.info_file(text);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->kind, InfoKind::waiting);
+  EXPECT_EQ(info->torrent, "film");
+  EXPECT_EQ(tree.attributes(text)->permissions, 0444U);
+  const Ino folder = at(tree, {"film"});
+  EXPECT_FALSE(tree.info_file(folder));
+  EXPECT_EQ(tree.attribute(folder, "user.swarmfs.state"), "metadata");
+  EXPECT_EQ(tree.attribute(folder, "user.swarmfs.progress"), "0.0000");
+  EXPECT_EQ(tree.attribute(folder, "user.swarmfs.peers"), "0");
+}
+
+TEST(TreeWaiting, GivesItsPlaceToTheTorrent) {
+  Tree tree(1000);
+  ASSERT_TRUE(tree.add_torrent(waiting("film")));
+  ASSERT_TRUE(tree.add_torrent(waiting("other")));
+  const Ino text = at(tree, {"film", kWaitingFile});
+  // Under the same name, and under another.
+  EXPECT_EQ(tree.add_torrent(torrent("film", {file({"a"}, 5)}), "film").value(), "film");
+  EXPECT_EQ(tree.add_torrent(torrent("film", {file({"b"}, 5)}), "other").value(), "film (2)");
+  EXPECT_FALSE(tree.info_file(text));
+  EXPECT_FALSE(tree.attributes(text));
+  EXPECT_NE(at(tree, {"film", "a"}), 0U);
+  EXPECT_EQ(at(tree, {"film", kWaitingFile}), 0U);
+  EXPECT_EQ(at(tree, {"other"}), 0U);
+  EXPECT_EQ(tree.totals().bytes, 10U);
+}
+
+TEST(TreeWaiting, KeepsItsPlaceWhereTheTorrentCannotBeShown) {
+  Tree tree(1000);
+  ASSERT_TRUE(tree.add_torrent(waiting("film")));
+  EXPECT_FALSE(tree.add_torrent(torrent("a/b", {file({"a"}, 5)}), "film"));
+  EXPECT_NE(at(tree, {"film"}), 0U);
+}
+
 }  // namespace
 }  // namespace swarmfs::fs
