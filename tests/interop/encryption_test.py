@@ -97,8 +97,11 @@ class Encryption(rig.NetCase):
         rig.skip(kind.absent())
         data = content.make_tree(self.net.dir / "data", files=FILES)
         tracker = trackers.EmbeddedTracker(self.net.host("tracker"))
+        # libtorrent asks a peer that a tracker named plain first, and encrypted only a minute after
+        # that: it is given the address, and no tracker.
+        by_address = direction == "to" and issubclass(kind, clients.LibTorrent)
         torrent = content.make_torrent(data / "set", self.net.dir / "t.torrent", "v1",
-                                       trackers=[tracker.url("http")])
+                                       trackers=[] if by_address else [tracker.url("http")])
         tracker.start(torrent.hashes)
         ours, theirs = clients.SwarmFs(self.net.host("ours")), kind(self.net.host("theirs"))
         extra = ["--encryption", policy]
@@ -106,11 +109,11 @@ class Encryption(rig.NetCase):
         out.mkdir()
         if direction == "to":
             ours.seed(torrent, data, extra=extra)
-            tracker.wait_seeder(torrent, procs=[ours.proc])
-            # By address: one that a tracker named libtorrent asks plain first, and encrypted only
-            # a minute after that.
-            by_address = isinstance(theirs, clients.LibTorrent)
-            theirs.download(torrent, out, **({"peers": [ours.address]} if by_address else {}))
+            if by_address:
+                theirs.download(torrent, out, peers=[ours.address])
+            else:
+                tracker.wait_seeder(torrent, procs=[ours.proc])
+                theirs.download(torrent, out)
         else:
             theirs.seed(torrent, data)
             tracker.wait_seeder(torrent, procs=[theirs.proc])
