@@ -113,13 +113,14 @@ class Aria2(Client):
     program = "aria2c"
     versions = ("v1",)
     schemes = ("http",)  # it speaks UDP to trackers only with its DHT on
+    settings = ()
 
     def _start(self, torrent, folder, *options):
         self.proc = self.host.start(self.name, [
             self.program, f"--dir={folder}", f"--listen-port={PORT}", "--enable-dht=false",
             "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
             "--file-allocation=none", "--no-conf=true", "--summary-interval=5",
-            "--console-log-level=notice", *options, torrent.path])
+            "--console-log-level=notice", *self.settings, *options, torrent.path])
 
     def seed(self, torrent, data):
         self._start(torrent, data, "--check-integrity=true", "--bt-hash-check-seed=true",
@@ -138,6 +139,7 @@ class Aria2(Client):
 class RTorrent(Client):
     name = "rtorrent"
     program = "rtorrent"
+    settings = ""  # further lines of rtorrent.rc
 
     def _start(self, torrent, folder):
         (self.dir / "session").mkdir()
@@ -148,6 +150,7 @@ class RTorrent(Client):
             f"log.open_file = log, {self.dir}/log\nlog.add_output = info, log\n"
             f"directory.default.set = {folder}\n"
             f"session.path.set = {self.dir}/session\n"
+            f"{self.settings}"
             f"network.port_range.set = {PORT}-{PORT}\nnetwork.port_random.set = no\n"
             "dht.mode.set = disable\nprotocol.pex.set = no\ntrackers.use_udp.set = yes\n"
             f'method.set_key = event.download.finished, t1, "execute.nothrow=touch,{done}"\n'

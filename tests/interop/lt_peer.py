@@ -25,6 +25,8 @@ def arguments():
     parser.add_argument("--port", type=int, default=6881)
     parser.add_argument("--peer", action="append", default=[], metavar="A:P")
     parser.add_argument("--utp", action="store_true", help="allow uTP besides TCP")
+    parser.add_argument("--encryption", choices=("forced", "off"), default="",
+                        help="no connection but in RC4, or none with it")
     parser.add_argument("--up", type=int, default=0, help="upload limit, bytes per second")
     parser.add_argument("--down", type=int, default=0, help="download limit, bytes per second")
     parser.add_argument("--sequential", action="store_true")
@@ -34,7 +36,11 @@ def arguments():
 
 
 def settings(args):
+    policy = {"forced": lt.enc_policy.pe_forced, "off": lt.enc_policy.pe_disabled,
+              "": lt.enc_policy.pe_enabled}[args.encryption]
+    level = lt.enc_level.rc4 if args.encryption == "forced" else lt.enc_level.both
     return {
+        "in_enc_policy": policy, "out_enc_policy": policy, "allowed_enc_level": level,
         "listen_interfaces": f"0.0.0.0:{args.port},[::]:{args.port}",
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_utp": args.utp, "enable_incoming_utp": args.utp,
