@@ -65,6 +65,7 @@ struct TorrentStats {
   double up_bps = 0;
   unsigned peers = 0;
   unsigned seeds = 0;
+  unsigned web_seeds = 0;  ///< connected, and not counted among the others
   unsigned half_open = 0;
   unsigned waiting_reads = 0;
   std::uint32_t pieces_have = 0;
@@ -102,6 +103,11 @@ class Torrent {
   /// (banned, too many, our own); then the host closes it.
   std::optional<PeerId> add_peer(const Endpoint& endpoint, std::optional<wire::Handshake> theirs,
                                  std::optional<Duration> rtt, TimePoint now);
+  /// A web seed is up (web_seed.h): a peer that comes with its handshake, is not counted among the
+  /// connections, and is answerable with its URL and not its address: TorrentHost::distrust.
+  /// Nothing if none is needed; then the host closes it.
+  std::optional<PeerId> add_web_seed(const Endpoint& server, const wire::Handshake& handshake,
+                                     std::optional<Duration> rtt, TimePoint now);
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
   void on_received(PeerId peer, ByteView bytes, TimePoint now);
   /// The network closed it. No call is made for this peer afterwards.
@@ -192,6 +198,7 @@ class Torrent {
     Endpoint endpoint;
     std::optional<Endpoint> booked;  ///< the book counts this connection under it
     bool dialled;
+    bool web_seed = false;
     bool ready = false;       ///< their handshake has come
     bool introduced = false;  ///< our bitfield has gone
     bool heard = false;       ///< a message came after its handshake
@@ -297,6 +304,14 @@ class Torrent {
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
+
+  // torrent_web.cc: web seeds
+  unsigned connected() const;
+  static std::size_t run_ahead(const Peer& peer);
+  /// Whom to ban for what it sent; nobody for a web seed.
+  static IpAddress address_of(const Peer& peer) {
+    return peer.web_seed ? IpAddress{} : peer.endpoint.address;
+  }
 
   // torrent_room.cc: when every connection is taken
   bool full() const;
