@@ -153,8 +153,9 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.peer_book.allow_local = true;
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
-  auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_,
-                                                std::move(setup), logger_);
+  auto driver =
+      std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_, setup, logger_);
+  const auto web_seeds = make_web_seeds(setup, driver);
 
   TorrentTrackers::Config config;
   config.tiers = metainfo->trackers;
@@ -190,7 +191,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->on_contradiction([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->stop([] {});
   });
-  driver->on_pause([weak = std::weak_ptr(trackers)](bool paused) {
+  driver->on_pause([weak = std::weak_ptr(trackers), seeds = std::weak_ptr(web_seeds)](bool paused) {
+    if (const auto self = seeds.lock()) paused ? self->stop() : self->start();
     const auto self = weak.lock();
     if (!self) return;
     if (paused) {
@@ -202,8 +204,9 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->on_need_peers([weak = std::weak_ptr(trackers)] {
     if (const auto self = weak.lock()) self->want_peers();
   });
-  driver->set_tracker_words([weak = std::weak_ptr(trackers)] {
+  driver->set_tracker_words([weak = std::weak_ptr(trackers), seeds = std::weak_ptr(web_seeds)] {
     std::vector<std::string> lines;
+    if (const auto self = seeds.lock()) lines = self->words();
     if (const auto self = weak.lock())
       for (const TorrentTrackers::Status& s : self->status())
         lines.push_back(s.tracker + ": " +
@@ -212,10 +215,33 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
                                             : "has not answered yet"));
     return lines;
   });
-  members_.push_back({driver, trackers});
+  members_.push_back({driver, trackers, web_seeds});
   driver->start();
   trackers->start();
+  web_seeds->start();
   return driver;
+}
+
+std::shared_ptr<WebSeeds> Session::make_web_seeds(const TorrentSetup& setup,
+                                                  const std::shared_ptr<TorrentDriver>& driver) {
+  std::vector<WebSeeds::Given> given;
+  for (const std::string& url : setup.web_seeds)
+    given.push_back({url, engine::WebSeedFiles::Kind::files, true});
+  if (setup.manifest_web_seeds)
+    for (WebSeeds::Given& one : web_seeds_of(*setup.roots->metainfo()))
+      given.push_back(std::move(one));
+  WebSeeds::Ports ports;
+  ports.wanted = [weak = std::weak_ptr(driver)] {
+    const auto self = weak.lock();
+    return self && !self->torrent().complete() && !self->torrent().paused();
+  };
+  ports.connected = [weak = std::weak_ptr(driver)](std::unique_ptr<PeerStream> stream,
+                                                   const Endpoint& server,
+                                                   const wire::Handshake& theirs, Duration rtt) {
+    if (const auto self = weak.lock()) self->add_web_seed(std::move(stream), server, theirs, rtt);
+  };
+  return std::make_shared<WebSeeds>(io_.get_executor(), http_, *setup.roots->metainfo(), given,
+                                    std::move(ports), logger_);
 }
 
 void Session::set_limits(const engine::RateLimits& limits) {
@@ -229,6 +255,7 @@ void Session::remove(const std::shared_ptr<TorrentDriver>& driver, const Error& 
                                    [&](const Member& m) { return m.driver.get() == driver.get(); });
   if (member == members_.end() || stopped_) return;
   const auto trackers = leaving_.insert(leaving_.end(), std::move(member->trackers));
+  member->web_seeds->stop();
   members_.erase(member);
   driver->stop(why);
   (*trackers)->stop([this, trackers, done = std::move(done)] {
@@ -255,6 +282,7 @@ void Session::stop(std::function<void()> done) {
   };
   for (const Member& member : members_) {
     member.driver->stop();
+    member.web_seeds->stop();
     member.trackers->stop(one_done);
   }
   asio::post(io_, one_done);

@@ -16,6 +16,7 @@
 #include "swarm/base/result.h"
 #include "swarm/net/torrent_driver.h"
 #include "swarm/net/torrent_trackers.h"
+#include "swarm/net/web_seeds.h"
 
 namespace swarmfs::net {
 
@@ -62,6 +63,7 @@ class Session {
   struct Member {
     std::shared_ptr<TorrentDriver> driver;
     std::shared_ptr<TorrentTrackers> trackers;
+    std::shared_ptr<WebSeeds> web_seeds;
   };
   struct Listener {
     boost::asio::ip::tcp::acceptor acceptor;
@@ -72,6 +74,8 @@ class Session {
   void accept_next(Listener& listener);
   void greet(boost::asio::ip::tcp::socket socket);
   void identify(std::shared_ptr<Incoming> incoming);
+  std::shared_ptr<WebSeeds> make_web_seeds(const TorrentSetup& setup,
+                                           const std::shared_ptr<TorrentDriver>& driver);
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool pool_{2};  ///< hashing
@@ -82,6 +86,7 @@ class Session {
   std::shared_ptr<spdlog::logger> logger_;
   PeerDialer dialer_;
   TrackerClient tracker_client_;
+  std::shared_ptr<HttpContext> http_ = make_http_context({});  ///< of web seeds
   wire::ClientId client_id_;
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;

@@ -32,7 +32,9 @@ struct TorrentSetup {
   /// pool any more.
   std::shared_ptr<void> owner;
   engine::TorrentConfig config;
-  std::vector<Endpoint> peers;  ///< given by the user
+  std::vector<Endpoint> peers;         ///< given by the user
+  std::vector<std::string> web_seeds;  ///< likewise, beside the manifest's own
+  bool manifest_web_seeds = true;      ///< whether those are used
   /// Keeps the piece layers learnt so far for a later run. On the pool for the disk, which it may
   /// wait for, and one call at a time. May be empty.
   std::function<void()> keep_layers;
@@ -61,6 +63,9 @@ class TorrentDriver final : public engine::TorrentHost,
   /// A connection that came in, and the handshake it began with.
   void accept(std::unique_ptr<PeerStream> stream, const Endpoint& from,
               const wire::Handshake& theirs);
+  /// A web seed that is connected, and the handshake it comes with.
+  void add_web_seed(std::unique_ptr<PeerStream> stream, const Endpoint& server,
+                    const wire::Handshake& theirs, Duration rtt);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
 
   /// Called on the io thread when the last piece is verified, or at once if it is already.
@@ -119,6 +124,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void send(PeerId peer, Bytes bytes) override;
   void send_block(PeerId peer, const wire::BlockRef& block) override;
   void disconnect(PeerId peer, std::string_view reason) override;
+  void distrust(PeerId peer) override;
   std::optional<Duration> path_rtt(PeerId peer) override;
   void dial(const Endpoint& endpoint) override;
   void hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
@@ -145,7 +151,8 @@ class TorrentDriver final : public engine::TorrentHost,
   void on_pool(boost::asio::thread_pool& pool, Work work, Then then);
   void arm_timer();
   void connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
-                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
+                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
+                 bool web_seed = false);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
   void count_connections() { connection_count_ = static_cast<std::uint32_t>(connections_.size()); }
   void answer_read(ReadId read, Result<> result);
