@@ -54,6 +54,7 @@ void print_json(const Metainfo& m) {
   if (m.creation_date) json["creation_date"] = *m.creation_date;
   json["trackers"] = m.trackers;
   json["webseeds"] = m.webseeds;
+  if (!m.httpseeds.empty()) json["httpseeds"] = m.httpseeds;
   json["files"] = nlohmann::ordered_json::array();
   for (const File& file : m.files) {
     if (!file.pad) json["files"].push_back(file_json(m, file));
@@ -76,6 +77,7 @@ void print_text(const Metainfo& m) {
     }
   }
   for (const std::string& url : m.webseeds) print_field("web seed:", url);
+  for (const std::string& url : m.httpseeds) print_field("HTTP seed:", url);
   std::printf("files:\n");
   for (const File& file : m.files) {
     if (file.pad) continue;
