@@ -118,7 +118,8 @@ class Watch {
     const auto stats = torrent.stats(now);
     const std::uint64_t total = content_->metainfo().layout.total_size();
     line_.update(total - torrent.left(), total,
-                 std::to_string(stats.peers) + (stats.peers == 1 ? " peer" : " peers"));
+                 std::to_string(stats.peers) + (stats.peers == 1 ? " peer" : " peers") +
+                     (stats.web_seeds == 0 ? "" : " and the web"));
     if (stats.downloaded != last_downloaded_ || torrent.complete()) {
       last_downloaded_ = stats.downloaded;
       progress_at_ = now;
@@ -139,7 +140,7 @@ class Watch {
 
   std::string why_nothing_came(const engine::TorrentStats& stats) const {
     const std::string seconds = std::to_string(options_.timeout_s) + " s";
-    if (stats.peers == 0)
+    if (stats.peers + stats.web_seeds == 0)
       return "found no peer in " + seconds + "; check the tracker, or name a peer with --peer";
     if (stats.layers_missing > 0 && stats.downloaded == 0)
       return "no peer gave the piece layers that this torrent lacks in " + seconds;

@@ -57,6 +57,7 @@ void print_json(const Metainfo& m) {
   json["trackers"] = m.trackers;
   json["webseeds"] = m.webseeds;
   json["magnet"] = wire::to_string(magnet_of(m));
+  if (!m.httpseeds.empty()) json["httpseeds"] = m.httpseeds;
   json["files"] = nlohmann::ordered_json::array();
   for (const File& file : m.files) {
     if (!file.pad) json["files"].push_back(file_json(m, file));
@@ -79,6 +80,7 @@ void print_text(const Metainfo& m) {
     }
   }
   for (const std::string& url : m.webseeds) print_field("web seed:", url);
+  for (const std::string& url : m.httpseeds) print_field("HTTP seed:", url);
   print_field("magnet:", wire::to_string(magnet_of(m)));
   std::printf("files:\n");
   for (const File& file : m.files) {

@@ -125,7 +125,7 @@ void add_publish(CLI::App& app, Context& context) {
                   "Tracker to announce to; each is a tier of its own")
       ->allow_extra_args(false)
       ->check(url_with({"http", "https", "udp", "ws", "wss"}));
-  cmd->add_option("--webseed", options.webseeds, "Web server that has the same files")
+  cmd->add_option("--web-seed,--webseed", options.webseeds, "Web server that has the same files")
       ->allow_extra_args(false)
       ->check(url_with({"http", "https"}));
   cmd->add_flag("--private", options.is_private, "Find peers through the trackers only");

@@ -45,15 +45,15 @@ static json torrent_status(const MountedTorrent& torrent,
   const std::uint64_t size = m.layout.content_size();
   const bool open = torrent.source->state() == TorrentSource::State::open;
   const auto content = torrent.source->content();
-  const std::string state = !open            ? torrent.source->state_text()
-                            : !stats         ? "busy"
-                            : s.contradicted ? "manifest contradicts itself"
-                            : s.paused       ? "paused"
-                            : here == size   ? "seeding"
-                            : s.disk_full    ? "disk full"
-                            : s.peers == 0   ? "looking for peers"
-                            : on_demand      ? "on demand"
-                                             : "fetching";
+  const std::string state = !open                        ? torrent.source->state_text()
+                            : !stats                     ? "busy"
+                            : s.contradicted             ? "manifest contradicts itself"
+                            : s.paused                   ? "paused"
+                            : here == size               ? "seeding"
+                            : s.disk_full                ? "disk full"
+                            : s.peers + s.web_seeds == 0 ? "looking for peers"
+                            : on_demand                  ? "on demand"
+                                                         : "fetching";
   return {{"name", torrent.name},
           {"infohash", to_hex(m.hashes.primary())},
           {"progress", size == 0 ? 1.0 : static_cast<double>(here) / static_cast<double>(size)},
@@ -71,6 +71,7 @@ static json torrent_status(const MountedTorrent& torrent,
           {"seeds", s.seeds},
           {"encrypted_peers", s.encrypted},
           {"utp_peers", s.utp},
+          {"web_seeds", s.web_seeds},
           {"waiting_reads", waiting_reads},
           {"limits", limits_json(content ? content->limits() : Limits{})},
           {"state", state}};

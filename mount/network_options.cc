@@ -3,6 +3,8 @@
 #include <charconv>
 #include <map>
 
+#include "swarm/wire/url.h"
+
 namespace swarmfs::mount {
 
 void add_network_options(CLI::App& command, NetworkOptions& options) {
@@ -24,6 +26,12 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
                                                  {"require", net::Encryption::require},
                                                  {"forbid", net::Encryption::forbid}}))
       ->type_name("prefer|require|forbid");
+  .add_option("--web-seed", options.web_seeds,
+              "Fetch from this web server too, which has the same files (it may be a local one)")
+      ->type_name("URL")
+      ->allow_extra_args(false);
+  command.add_flag("!--no-web-seeds", options.manifest_web_seeds,
+                   "Leave the web seeds that a torrent names alone");
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
 }
@@ -58,6 +66,16 @@ Result<std::vector<Endpoint>> peer_addresses(const std::vector<std::string>& tex
     out.push_back(*endpoint);
   }
   return out;
+}
+
+Result<> check_web_seeds(const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    const auto url = wire::Url::parse(text);
+    if (!url || url->scheme == "udp")
+      return fail(ErrorKind::bad_input,
+                  "--web-seed " + text + ": not a URL such as http://192.0.2.1/files/");
+  }
+  return {};
 }
 
 }  // namespace swarmfs::mount

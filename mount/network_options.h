@@ -16,11 +16,13 @@ namespace swarmfs::mount {
 struct NetworkOptions {
   std::vector<std::string> listen;
   std::vector<std::string> peers;
+  std::vector<std::string> web_seeds;
+  bool manifest_web_seeds = true;
   engine::RateLimits limits{};  ///< of all torrents together
   net::Encryption encryption = net::Encryption::prefer;
 };
 
-/// Adds --listen, --peer, --encryption, --limit-down and --limit-up.
+/// Adds --listen, --peer, --web-seed, --no-web-seeds, --encryption, --limit-down and --limit-up.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.
@@ -43,5 +45,7 @@ void add_rate_option(CLI::App& command, const std::string& name, const std::stri
 Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts);
 /// "A:P" each. Error: bad_input, naming the text.
 Result<std::vector<Endpoint>> peer_addresses(const std::vector<std::string>& texts);
+/// Error: bad_input, naming the text that is no http or https URL.
+Result<> check_web_seeds(const std::vector<std::string>& texts);
 
 }  // namespace swarmfs::mount

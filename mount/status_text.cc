@@ -33,12 +33,13 @@ std::string percent(double progress, int width) {
 }
 
 std::string torrent_lines(const json& t) {
+  const double web_seeds = number_of(t, "web_seeds");
+  const std::string web = web_seeds == 0 ? "" : "  web seeds " + count_of(t, "web_seeds");
   return "  " + text_of(t, "name") + "\n    " + percent(number_of(t, "progress"), 5) + " (" +
          amount(number_of(t, "bytes_here")) + " of " + amount(number_of(t, "size")) + ")  down " +
          amount(number_of(t, "down_rate")) + "/s  up " + amount(number_of(t, "up_rate")) +
-         "/s  peers " + count_of(t, "peers") + " (" + count_of(t, "seeds") +
-         " seeds)  waiting reads " + count_of(t, "waiting_reads") + "  " + text_of(t, "state") +
-         "\n";
+         "/s  peers " + count_of(t, "peers") + " (" + count_of(t, "seeds") + " seeds)" + web +
+         "  waiting reads " + count_of(t, "waiting_reads") + "  " + text_of(t, "state") + "\n";
 }
 
 /// Reads that had to be fetched, if there were any.

@@ -14,10 +14,12 @@ VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots) {
   };
 }
 
-SwarmNode::SwarmNode(net::SessionConfig config, std::vector<Endpoint> peers,
-                     std::shared_ptr<spdlog::logger> logger)
+SwarmNode::SwarmNode(const NetworkOptions& options, net::SessionConfig config,
+                     std::vector<Endpoint> peers, std::shared_ptr<spdlog::logger> logger)
     : logger_(std::move(logger)),
       peers_(std::move(peers)),
+      web_seeds_(options.web_seeds),
+      manifest_web_seeds_(options.manifest_web_seeds),
       session_(std::make_unique<net::Session>(*io_, std::move(config), logger_)) {}
 
 Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
@@ -26,11 +28,12 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   if (!listen) return listen.error();
   auto peers = peer_addresses(options.peers);
   if (!peers) return peers.error();
+  if (auto checked = check_web_seeds(options.web_seeds); !checked) return checked.error();
   net::SessionConfig config;
   config.listen = std::move(*listen);
   config.encryption = options.encryption;
   std::unique_ptr<SwarmNode> node(
-      new SwarmNode(std::move(config), std::move(*peers), std::move(logger)));
+      new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);
   if (auto listening = node->session_->listen(); !listening) return listening.error();
   return node;
@@ -71,6 +74,8 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   setup.config.client_name = "swarmfs " SWARMFS_VERSION;
   setup.peers = peers_;
   setup.fetched = std::move(fetched);
+  setup.web_seeds = web_seeds_;
+  setup.manifest_web_seeds = manifest_web_seeds_;
   setup.keep_layers = [raw = content.get()] { raw->keep_layers(); };
   contents_.push_back(content);
   share_memory();

@@ -58,13 +58,15 @@ class SwarmNode {
 
  private:
   void share_memory();
-  SwarmNode(net::SessionConfig config, std::vector<Endpoint> peers,
+  SwarmNode(const NetworkOptions& options, net::SessionConfig config, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
   /// Shared: a content that was removed may be on its way to its end when this has ended.
   std::shared_ptr<boost::asio::io_context> io_ = std::make_shared<boost::asio::io_context>(1);
   std::shared_ptr<spdlog::logger> logger_;
   std::vector<Endpoint> peers_;
+  std::vector<std::string> web_seeds_;
+  bool manifest_web_seeds_;
   /// Before the session, whose drivers use them until they are stopped.
   std::vector<std::shared_ptr<TorrentContent>> contents_;
   std::vector<std::weak_ptr<TorrentContent>> removed_;

@@ -97,7 +97,7 @@ void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource sou
 
 void Torrent::dial_more(TimePoint now) {
   if (contradicted_ || paused_) return;
-  auto connected = static_cast<unsigned>(peers_.size() - closing_);
+  unsigned connected = this->connected();
   // While something is missing and an idle peer could give way, one more is tried at a time.
   if (full() && connected > 0 && !complete() && least_useful(now) != nullptr) --connected;
   while (const auto endpoint =
@@ -226,6 +226,10 @@ TorrentStats Torrent::stats(TimePoint now) const {
   s.up_bps = up_.bps(now);
   for (const auto& [id, peer] : peers_) {
     if (!peer->ready) continue;
+    if (peer->web_seed) {
+      ++s.web_seeds;
+      continue;
+    }
     ++s.peers;
     if (peer->counted_seed) ++s.seeds;
     const PeerLink link = host_.link(id);

@@ -68,6 +68,7 @@ struct TorrentStats {
   unsigned seeds = 0;
   unsigned encrypted = 0;  ///< of the peers, as are those over uTP
   unsigned utp = 0;
+  unsigned web_seeds = 0;  ///< connected, and not counted among the others
   unsigned half_open = 0;
   unsigned waiting_reads = 0;
   std::uint32_t pieces_have = 0;
@@ -109,6 +110,11 @@ class Torrent {
   /// if pieces are here already, which that peer was told are not. What it has received is for
   /// on_received().
   std::optional<PeerId> adopt_peer(const AdoptedPeer& known, TimePoint now);
+  /// A web seed is up (web_seed.h): a peer that comes with its handshake, is not counted among the
+  /// connections, and is answerable with its URL and not its address: TorrentHost::distrust.
+  /// Nothing if none is needed; then the host closes it.
+  std::optional<PeerId> add_web_seed(const Endpoint& server, const wire::Handshake& handshake,
+                                     std::optional<Duration> rtt, TimePoint now);
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
   void on_received(PeerId peer, ByteView bytes, TimePoint now);
   /// The network closed it. No call is made for this peer afterwards.
@@ -199,6 +205,7 @@ class Torrent {
     Endpoint endpoint;
     std::optional<Endpoint> booked;  ///< the book counts this connection under it
     bool dialled;
+    bool web_seed = false;
     bool ready = false;       ///< their handshake has come
     bool introduced = false;  ///< our bitfield has gone
     bool heard = false;       ///< a message came after its handshake
@@ -312,6 +319,13 @@ class Torrent {
   // torrent_metadata.cc: BEP 9
   bool serves_metadata() const;
   void on_metadata_message(Peer& peer, ByteView payload, TimePoint now);
+  // torrent_web.cc: web seeds
+  unsigned connected() const;
+  static std::size_t run_ahead(const Peer& peer);
+  /// Whom to ban for what it sent; nobody for a web seed.
+  static IpAddress address_of(const Peer& peer) {
+    return peer.web_seed ? IpAddress{} : peer.endpoint.address;
+  }
 
   // torrent_room.cc: when every connection is taken
   bool full() const;

@@ -16,7 +16,10 @@ void Torrent::fill(Peer& peer, TimePoint now) {
   const double capacity = windows_.empty() ? 0 : capacity_bps();
   if (!windows_.empty()) widen_windows(capacity);
   const std::size_t urgent_depth =
-      peer.snubbed ? 1 : std::min<std::size_t>(depth(peer) + limits::kUrgentAhead, peer.reqq);
+      peer.snubbed
+          ? 1
+          : std::min<std::size_t>(
+                depth(peer) + (peer.web_seed ? limits::kWebRun : limits::kUrgentAhead), peer.reqq);
   while (peer.outstanding.size() < std::max(depth(peer), urgent_depth)) {
     const bool open = down_gate_.open(false, now);
     if (!open) wake_at(down_gate_.next(now));
@@ -38,7 +41,7 @@ void Torrent::fill(Peer& peer, TimePoint now) {
 
 /// Requests to keep with a peer. One that has stalled must show first that it goes on.
 std::size_t Torrent::depth(const Peer& peer) {
-  return peer.snubbed ? 1 : peer.pace.depth(peer.reqq);
+  return peer.snubbed ? 1 : peer.pace.depth(peer.reqq) + run_ahead(peer);
 }
 
 /// While a v2 file's piece layer is missing, a right piece could not be told from a wrong one.
@@ -218,7 +221,7 @@ void Torrent::on_block(Peer& peer, const wire::Piece& message, TimePoint now) {
   data->size = block.length;
   std::copy(message.data.begin(), message.data.end(), data->data.begin());
   std::erase(p->slots[index].asked, peer.id);
-  p->receive(index, peer.id, peer.endpoint.address, std::move(data));
+  p->receive(index, peer.id, address_of(peer), std::move(data));
   forget_halves(*p, index);
   on_whole_block(peer, *p, index, now);
 }

@@ -58,7 +58,7 @@ void Torrent::ask_needed(Peer& peer, const wire::BlockRef& block, TimePoint now)
   Peer* other = other_half_from(peer, block);
   if (other == nullptr) return ask(peer, block, now);
   HalvedBlock& halved = partial(block.piece)->halved[block.begin / kBlockSize];
-  halved.halves = {{{peer.id, peer.endpoint.address}, {other->id, other->endpoint.address}}};
+  halved.halves = {{{peer.id, address_of(peer)}, {other->id, address_of(*other)}}};
   halved.data = std::make_shared_for_overwrite<Block>();
   halved.data->size = kBlockSize;
   ask(peer, {block.piece, block.begin, kHalfBlock}, now);

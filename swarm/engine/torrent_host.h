@@ -30,6 +30,8 @@ class TorrentHost {
   virtual void send_block(PeerId peer, const wire::BlockRef& block) = 0;
   /// Closes the connection once queued bytes are out; no on_closed follows.
   virtual void disconnect(PeerId peer, std::string_view reason) = 0;
+  /// A web seed sent wrong bytes: its URL is not to be used any more. A disconnect follows.
+  virtual void distrust(PeerId) {}
   /// The shortest round trip of a peer's path of late, if it can be told apart from queues.
   virtual std::optional<Duration> path_rtt(PeerId peer) = 0;
   /// What carries a peer's connection, to show.

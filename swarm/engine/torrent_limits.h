@@ -31,6 +31,10 @@ inline constexpr unsigned kMaxDepth = 1000;
 /// Blocks that a reader waits for may be asked beyond a peer's depth, so many: they do not wait for
 /// an answer to make room.
 inline constexpr unsigned kUrgentAhead = 8;
+/// Blocks kept with a web seed beyond its depth, if they take no longer than so; and as many that a
+/// reader waits for, whatever they take.
+inline constexpr std::size_t kWebRun = 64;
+inline constexpr Duration kWebRunLasts = 40ms;
 /// Leaf hashes kept for peers that ask (4 MiB of them and their trees).
 inline constexpr std::size_t kCachedLeaves = 1U << 16;
 /// Longest block served; we ask for 16 KiB, some clients for more.

@@ -357,6 +357,7 @@ void Torrent::on_dont_have(Peer& peer, ByteView payload, TimePoint now) {
 }
 
 bool Torrent::patient(Peer& peer, TimePoint now) const {
+  if (peer.web_seed) return true;  // ours
   const double earned = to_seconds(now - peer.patience_at) * limits::kPatiencePerSecond;
   peer.patience = std::min(limits::kPatience, peer.patience + earned) - 1;
   peer.patience_at = now;
@@ -413,15 +414,21 @@ void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
 }
 
 void Torrent::ban_address(const IpAddress& address, TimePoint now) {
-  // Everybody on this machine shares loopback: there only the connection goes.
-  if (!address.is_loopback()) book_.ban(address, now);
+  // Everybody on this machine shares loopback: there only the connection goes. A web seed is not
+  // its address either.
+  if (!address.is_loopback() && !address.is_unspecified()) book_.ban(address, now);
 }
 
 void Torrent::ban(Peer& peer, std::string_view why, TimePoint now) {
   if (peer.closing) return;
   ++banned_;
-  host_.log(2, peer.endpoint.to_string() + " is out: " + std::string(why));
-  ban_address(peer.endpoint.address, now);
+  host_.log(2, (peer.web_seed ? peer.client_name : peer.endpoint.to_string()) +
+                   " is out: " + std::string(why));
+  if (peer.web_seed) {
+    host_.distrust(peer.id);
+  } else {
+    ban_address(peer.endpoint.address, now);
+  }
   const PeerId id = peer.id;
   // What it sent and nobody has checked yet is not worth keeping.
   for (auto& [piece, partial] : partials_) {

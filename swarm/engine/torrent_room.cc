@@ -23,13 +23,13 @@ bool same_host(const IpAddress& a, const IpAddress& b) {
 
 }  // namespace
 
-bool Torrent::full() const { return peers_.size() - closing_ >= config_.peer_book.max_connections; }
+bool Torrent::full() const { return connected() >= config_.peer_book.max_connections; }
 
 bool Torrent::idle(const Peer& peer, TimePoint now) const {
   const bool wanted = peer.am_interested || peer.peer_interested || !peer.outstanding.empty() ||
                       !peer.hash_fetches.empty() || !peer.upload_queue.empty() ||
                       peer.sending > 0 || peer.leaf_requests > 0;
-  if (peer.closing || !peer.ready || wanted) return false;
+  if (peer.closing || !peer.ready || peer.web_seed || wanted) return false;
   if (now - std::max(peer.connected_at, peer.last_transfer) < limits::kIdleBeforeRoom) return false;
   return !(peer.dialled && book_.named_by_user(peer.endpoint));
 }
@@ -50,7 +50,8 @@ Torrent::Peer* Torrent::least_useful(TimePoint now) const {
 /// Who is to go for a newcomer. Nobody, if its host has a place already.
 Torrent::Peer* Torrent::gives_way_to(const Endpoint& newcomer, TimePoint now) const {
   for (const auto& [id, peer] : peers_)
-    if (!peer->closing && same_host(peer->endpoint.address, newcomer.address)) return nullptr;
+    if (!peer->closing && !peer->web_seed && same_host(peer->endpoint.address, newcomer.address))
+      return nullptr;
   return least_useful(now);
 }
 

@@ -42,7 +42,8 @@ struct Metainfo {
   /// v2 and hybrid: expected merkle root per piece; nullopt where the manifest lacks the layer.
   std::vector<std::optional<Sha256Hash>> piece_roots;
   std::vector<std::vector<std::string>> trackers;  ///< tiers (BEP 12)
-  std::vector<std::string> webseeds;               ///< BEP 19
+  std::vector<std::string> webseeds;               ///< url-list (BEP 19)
+  std::vector<std::string> httpseeds;              ///< BEP 17
   bool is_private = false;                         ///< BEP 27
   std::string comment;
   std::string created_by;

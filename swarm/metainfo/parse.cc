@@ -293,6 +293,7 @@ void read_sources(const Node& root, Metainfo& m) {
   const Node seeds = root.find("url-list");
   m.webseeds = strings_of(seeds);
   if (const auto one = seeds.string(); one && !one->empty()) m.webseeds.emplace_back(*one);
+  m.httpseeds = strings_of(root.find("httpseeds"));
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ class PeerStream {
   /// The shortest round trip of the path of late, if it is known.
   virtual std::optional<Duration> path_rtt() = 0;
   virtual PeerLink link() const { return {}; }
+  /// What came over it was wrong. Whoever opened it had better not do so again.
+  virtual void distrust() {}
   /// Ends both ways at once. Idempotent. A wait that is under way is never called back.
   virtual void close() = 0;
 };

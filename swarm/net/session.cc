@@ -213,8 +213,9 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
   const auto fetched = std::exchange(setup.fetched, nullptr);
-  auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_,
-                                                std::move(setup), logger_);
+  auto driver =
+      std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_, setup, logger_);
+  const auto web_seeds = make_web_seeds(setup, driver);
 
   const auto begun = fetched ? take_search(fetched) : nullptr;
   const auto search = begun ? begun : seek_peers(metainfo->hashes, metainfo->trackers);
@@ -241,7 +242,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->on_contradiction([weak = std::weak_ptr(search)] {
     if (const auto self = weak.lock()) self->stop([] {});
   });
-  driver->on_pause([weak = std::weak_ptr(search)](bool paused) {
+  driver->on_pause([weak = std::weak_ptr(search), seeds = std::weak_ptr(web_seeds)](bool paused) {
+    if (const auto self = seeds.lock()) paused ? self->stop() : self->start();
     const auto self = weak.lock();
     if (!self) return;
     if (paused) {
@@ -253,11 +255,14 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   driver->on_need_peers([weak = std::weak_ptr(search)] {
     if (const auto self = weak.lock()) self->want_peers();
   });
-  driver->set_tracker_words([weak = std::weak_ptr(search)] {
-    const auto self = weak.lock();
-    return self ? self->words() : std::vector<std::string>{};
+  driver->set_tracker_words([weak = std::weak_ptr(search), seeds = std::weak_ptr(web_seeds)] {
+    std::vector<std::string> lines;
+    if (const auto self = seeds.lock()) lines = self->words();
+    if (const auto self = weak.lock())
+      for (std::string& line : self->words()) lines.push_back(std::move(line));
+    return lines;
   });
-  members_.push_back({driver, search, mse_keys(metainfo->hashes)});
+  members_.push_back({driver, search, web_seeds, mse_keys(metainfo->hashes)});
   if (fetched) {  // before it dials anybody
     fetched->hand_over([&](const std::shared_ptr<PeerConnection>& connection,
                            const engine::AdoptedPeer& known) { driver->adopt(connection, known); });
@@ -272,7 +277,30 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   } else {
     search->start();
   }
+  web_seeds->start();
   return driver;
+}
+
+std::shared_ptr<WebSeeds> Session::make_web_seeds(const TorrentSetup& setup,
+                                                  const std::shared_ptr<TorrentDriver>& driver) {
+  std::vector<WebSeeds::Given> given;
+  for (const std::string& url : setup.web_seeds)
+    given.push_back({url, engine::WebSeedFiles::Kind::files, true});
+  if (setup.manifest_web_seeds)
+    for (WebSeeds::Given& one : web_seeds_of(*setup.roots->metainfo()))
+      given.push_back(std::move(one));
+  WebSeeds::Ports ports;
+  ports.wanted = [weak = std::weak_ptr(driver)] {
+    const auto self = weak.lock();
+    return self && !self->torrent().complete() && !self->torrent().paused();
+  };
+  ports.connected = [weak = std::weak_ptr(driver)](std::unique_ptr<PeerStream> stream,
+                                                   const Endpoint& server,
+                                                   const wire::Handshake& theirs, Duration rtt) {
+    if (const auto self = weak.lock()) self->add_web_seed(std::move(stream), server, theirs, rtt);
+  };
+  return std::make_shared<WebSeeds>(io_.get_executor(), http_, *setup.roots->metainfo(), given,
+                                    std::move(ports), logger_);
 }
 
 void Session::set_limits(const engine::RateLimits& limits) {
@@ -286,6 +314,7 @@ void Session::remove(const std::shared_ptr<TorrentDriver>& driver, const Error& 
                                    [&](const Member& m) { return m.driver.get() == driver.get(); });
   if (member == members_.end() || stopped_) return;
   const auto search = std::move(member->search);
+  member->web_seeds->stop();
   members_.erase(member);
   driver->stop(why);
   leave(search, std::move(done));
@@ -318,6 +347,7 @@ void Session::stop(std::function<void()> done) {
   };
   for (const Member& member : members_) {
     member.driver->stop();
+    member.web_seeds->stop();
     member.search->stop(one_done);
   }
   for (const Fetch& fetch : fetches_) {

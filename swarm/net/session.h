@@ -18,6 +18,7 @@
 #include "swarm/net/peer_greeter.h"
 #include "swarm/net/peer_search.h"
 #include "swarm/net/torrent_driver.h"
+#include "swarm/net/web_seeds.h"
 
 namespace swarmfs::net {
 
@@ -71,6 +72,7 @@ class Session {
   struct Member {
     std::shared_ptr<TorrentDriver> driver;
     std::shared_ptr<PeerSearch> search;
+    std::shared_ptr<WebSeeds> web_seeds;
     MseKeys mse_keys;
   };
   struct Fetch {
@@ -89,6 +91,8 @@ class Session {
                                          const std::vector<std::vector<std::string>>& trackers);
   std::shared_ptr<PeerSearch> take_search(const std::shared_ptr<MetadataDriver>& fetch);
   void leave(std::shared_ptr<PeerSearch> search, std::function<void()> done);
+  std::shared_ptr<WebSeeds> make_web_seeds(const TorrentSetup& setup,
+                                           const std::shared_ptr<TorrentDriver>& driver);
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool pool_{2};  ///< hashing
@@ -99,6 +103,7 @@ class Session {
   std::shared_ptr<spdlog::logger> logger_;
   PeerDialer dialer_;
   TrackerClient tracker_client_;
+  std::shared_ptr<HttpContext> http_ = make_http_context({});  ///< of web seeds
   wire::ClientId client_id_;
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;

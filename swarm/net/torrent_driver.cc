@@ -164,6 +164,11 @@ void TorrentDriver::accept(std::unique_ptr<PeerStream> stream, const Endpoint& f
   connected(std::move(stream), from, theirs, std::nullopt);
 }
 
+void TorrentDriver::add_web_seed(std::unique_ptr<PeerStream> stream, const Endpoint& server,
+                                 const wire::Handshake& theirs, Duration rtt) {
+  connected(std::move(stream), server, theirs, rtt, true);
+}
+
 PeerConnection::Events TorrentDriver::events_of(const std::shared_ptr<PeerId>& id) {
   const auto weak = weak_from_this();
   PeerConnection::Events events;
@@ -189,7 +194,8 @@ PeerConnection::Events TorrentDriver::events_of(const std::shared_ptr<PeerId>& i
 }
 
 void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
-                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt) {
+                              std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
+                              bool web_seed) {
   if (stopped_) return;
   // The engine may send from inside add_peer, before it has told us the peer's id: the connection
   // waits in `pending_` for its first mention.
@@ -198,7 +204,8 @@ void TorrentDriver::connected(std::unique_ptr<PeerStream> stream, const Endpoint
       std::make_shared<PeerConnection>(io_.get_executor(), std::move(stream), events_of(id));
   pending_ = connection;
   engine_event([&] {
-    const auto given = torrent_->add_peer(endpoint, theirs, rtt, now());
+    const auto given = web_seed ? torrent_->add_web_seed(endpoint, *theirs, rtt, now())
+                                : torrent_->add_peer(endpoint, theirs, rtt, now());
     const auto waiting = std::exchange(pending_, nullptr);
     if (!given) return connection->close();
     *id = *given;
@@ -242,6 +249,10 @@ void TorrentDriver::disconnect(PeerId peer, std::string_view) {
   connections_.erase(peer);
   connection->close_after_flush();
   unflushed_.push_back(connection);
+}
+
+void TorrentDriver::distrust(PeerId peer) {
+  if (const auto connection = connection_of(peer)) connection->distrust();
 }
 
 std::optional<Duration> TorrentDriver::path_rtt(PeerId peer) {

@@ -34,7 +34,9 @@ struct TorrentSetup {
   /// pool any more.
   std::shared_ptr<void> owner;
   engine::TorrentConfig config;
-  std::vector<Endpoint> peers;  ///< given by the user
+  std::vector<Endpoint> peers;         ///< given by the user
+  std::vector<std::string> web_seeds;  ///< likewise, beside the manifest's own
+  bool manifest_web_seeds = true;      ///< whether those are used
   /// What brought the metadata: its connections and addresses become the torrent's, and its search
   /// for peers goes on for it. May be null.
   std::shared_ptr<MetadataDriver> fetched;
@@ -68,6 +70,9 @@ class TorrentDriver final : public engine::TorrentHost,
               const wire::Handshake& theirs);
   /// A connection that began before the torrent was known; closed if it is refused.
   void adopt(const std::shared_ptr<PeerConnection>& connection, const engine::AdoptedPeer& known);
+  /// A web seed that is connected, and the handshake it comes with.
+  void add_web_seed(std::unique_ptr<PeerStream> stream, const Endpoint& server,
+                    const wire::Handshake& theirs, Duration rtt);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
 
   /// Called on the io thread when the last piece is verified, or at once if it is already.
@@ -126,6 +131,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void send(PeerId peer, Bytes bytes) override;
   void send_block(PeerId peer, const wire::BlockRef& block) override;
   void disconnect(PeerId peer, std::string_view reason) override;
+  void distrust(PeerId peer) override;
   std::optional<Duration> path_rtt(PeerId peer) override;
   PeerLink link(PeerId peer) const override;
   void dial(const Endpoint& endpoint) override;
@@ -154,7 +160,8 @@ class TorrentDriver final : public engine::TorrentHost,
   void arm_timer();
   PeerConnection::Events events_of(const std::shared_ptr<PeerId>& id);
   void connected(std::unique_ptr<PeerStream> stream, const Endpoint& endpoint,
-                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt);
+                 std::optional<wire::Handshake> theirs, std::optional<Duration> rtt,
+                 bool web_seed = false);
   std::shared_ptr<PeerConnection> connection_of(PeerId peer);
   void count_connections() { connection_count_ = static_cast<std::uint32_t>(connections_.size()); }
   void answer_read(ReadId read, Result<> result);

@@ -338,13 +338,16 @@ TEST(Parse, RefusesWhatIsNoTorrent) {
 }
 
 TEST(Parse, ReadsOneTrackerAndOneWebseedInTheirShortForms) {
-  const auto m = parse_dict(with(v1_single(), "private", num(1)), {{"announce", str("http://t/")},
-                                                                   {"url-list", str("http://w/")},
-                                                                   {"creation date", num(7)},
-                                                                   {"created by", str("x\xff")}});
+  const auto m = parse_dict(with(v1_single(), "private", num(1)),
+                            {{"announce", str("http://t/")},
+                             {"url-list", str("http://w/")},
+                             {"httpseeds", list({str("http://s/a.php")})},
+                             {"creation date", num(7)},
+                             {"created by", str("x\xff")}});
   ASSERT_TRUE(m);
   EXPECT_EQ(m->trackers, (std::vector<std::vector<std::string>>{{"http://t/"}}));
   EXPECT_EQ(m->webseeds, std::vector<std::string>{"http://w/"});
+  EXPECT_EQ(m->httpseeds, std::vector<std::string>{"http://s/a.php"});
   EXPECT_TRUE(m->is_private);
   EXPECT_EQ(m->creation_date, 7);
   EXPECT_EQ(m->created_by, "x\xef\xbf\xbd");

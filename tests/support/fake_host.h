@@ -30,6 +30,7 @@ class FakeHost final : public engine::TorrentHost {
  public:
   std::map<PeerId, Inbox> peers;
   std::vector<Endpoint> dialled;
+  std::vector<PeerId> distrusted;
   std::vector<PieceIndex> hashing;
   std::map<PieceIndex, std::vector<BlockPtr>> kept;
   std::map<std::pair<PieceIndex, std::uint32_t>, BlockPtr> kept_blocks;
@@ -45,6 +46,7 @@ class FakeHost final : public engine::TorrentHost {
   unsigned layers_learnt = 0;
   std::vector<std::string> warnings;
 
+  void distrust(PeerId peer) override { distrusted.push_back(peer); }
   void send(PeerId peer, Bytes bytes) override {
     Inbox& inbox = peers[peer];
     EXPECT_FALSE(inbox.closed) << "sent to a closed peer";
