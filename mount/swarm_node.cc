@@ -14,12 +14,11 @@ VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots) {
   };
 }
 
-SwarmNode::SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
+SwarmNode::SwarmNode(net::SessionConfig config, std::vector<Endpoint> peers,
                      std::shared_ptr<spdlog::logger> logger)
     : logger_(std::move(logger)),
       peers_(std::move(peers)),
-      session_(
-          std::make_unique<net::Session>(*io_, net::SessionConfig{std::move(listen)}, logger_)) {}
+      session_(std::make_unique<net::Session>(*io_, std::move(config), logger_)) {}
 
 Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& options,
                                                      std::shared_ptr<spdlog::logger> logger) {
@@ -27,8 +26,10 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   if (!listen) return listen.error();
   auto peers = peer_addresses(options.peers);
   if (!peers) return peers.error();
+  auto dht = dht_config(options, *listen);
+  if (!dht) return dht.error();
   std::unique_ptr<SwarmNode> node(
-      new SwarmNode(std::move(*listen), std::move(*peers), std::move(logger)));
+      new SwarmNode({std::move(*listen), std::move(*dht)}, std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);
   if (auto listening = node->session_->listen(); !listening) return listening.error();
   return node;
@@ -79,6 +80,13 @@ void SwarmNode::set_limits(const Limits& limits) {
   const std::lock_guard lock(limits_mutex_);
   limits_ = limits;
   boost::asio::post(*io_, [this, limits] { session_->set_limits(limits); });
+}
+
+void SwarmNode::query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer) {
+  boost::asio::post(*io_, [this, answer = std::move(answer)] {
+    answer(session_->dht() ? session_->dht()->status()
+                           : std::vector<net::DhtService::NodeStatus>{});
+  });
 }
 
 Limits SwarmNode::limits() const {

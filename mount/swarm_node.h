@@ -39,6 +39,9 @@ class SwarmNode {
   void set_limits(const Limits& limits);
   Limits limits() const;
 
+  /// The nodes of the hash table, if it is used. `answer` runs on the loop's thread.
+  void query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer);
+
   boost::asio::io_context& io() { return *io_; }
   std::uint16_t port() const { return session_->port(); }
   /// Says goodbye to trackers and peers; run() returns soon after. From the loop's thread, or
@@ -51,7 +54,7 @@ class SwarmNode {
 
  private:
   void share_memory();
-  SwarmNode(std::vector<Endpoint> listen, std::vector<Endpoint> peers,
+  SwarmNode(net::SessionConfig config, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
   /// Shared: a content that was removed may be on its way to its end when this has ended.

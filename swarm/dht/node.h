@@ -121,6 +121,8 @@ class Node {
   const PeerStorage& storage() const { return storage_; }
   const std::optional<IpAddress>& external() const { return external_.current(); }
   bool serves(bool v4) const { return config_.v4 == v4; }
+  /// Searches wait for that.
+  bool knows_anybody() const;
   std::size_t searches() const { return searches_.size() + waiting_.size(); }
   Duration patience() const { return patience_.value(); }
   struct Counts {
@@ -172,7 +174,6 @@ class Node {
 
   // node_search.cc: walking
   SearchId add_search(Search search, TimePoint now);
-  bool knows_anybody() const;
   void begin(SearchId id, Search search, TimePoint now);
   void begin_waiting(TimePoint now);
   void take_stored(SearchId id, Search& search, TimePoint now);

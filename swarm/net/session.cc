@@ -39,16 +39,28 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
   std::random_device random;
   client_id_ = make_client_id(random);
   tracker_key_ = random();
+  if (config_.dht) dht_.emplace(io_.get_executor(), disk_.get_executor(), *config_.dht, logger_);
 }
 
 Session::~Session() {
   for (const Member& member : members_) member.driver->stop();
+  members_.clear();
+  dht_.reset();
   pool_.join();
   disk_.join();
   readers_.join();
 }
 
-Result<> Session::open(const Endpoint& endpoint) {
+/// With UDP at the same port, for the hash table.
+Result<> Session::open_udp(const Endpoint& endpoint) {
+  auto port = UdpPort::open(io_.get_executor(), endpoint);
+  if (!port) return port.error();
+  udp_.push_back(std::move(*port));
+  dht_->add_port(*udp_.back());
+  return {};
+}
+
+Result<> Session::open(const Endpoint& endpoint, Udp udp) {
   const auto where = to_asio(endpoint);
   tcp::acceptor acceptor(io_);
   error_code ec;
@@ -58,7 +70,14 @@ Result<> Session::open(const Endpoint& endpoint) {
   if (!ec) acceptor.bind(where, ec);
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return Error::from_errno(ec.value(), "cannot listen on " + endpoint.to_string());
-  port_ = acceptor.local_endpoint().port();
+  const std::uint16_t port = acceptor.local_endpoint().port();
+  if (dht_) {
+    if (auto opened = open_udp({endpoint.address, port}); !opened) {
+      if (udp == Udp::required) return opened;
+      logger_->warn("no DHT there: {}", opened.error().message);
+    }
+  }
+  port_ = port;
   listeners_.push_back({std::move(acceptor), asio::steady_timer(io_)});
   accept_next(listeners_.back());
   return {};
@@ -66,18 +85,18 @@ Result<> Session::open(const Endpoint& endpoint) {
 
 Result<> Session::listen() {
   for (const Endpoint& endpoint : config_.listen)
-    if (auto opened = open(endpoint); !opened) return opened;
+    if (auto opened = open(endpoint, Udp::optional); !opened) return opened;
   if (!config_.listen.empty()) return {};
 
   const IpAddress any4 = IpAddress::v4({});
   const IpAddress any6 = IpAddress::v6({});
   for (std::uint16_t port = kDefaultPort; port < kDefaultPort + 10 && listeners_.empty(); ++port)
-    if (!open({any4, port})) continue;
+    if (!open({any4, port}, Udp::required)) continue;
   if (listeners_.empty())
-    if (auto opened = open({any4, 0}); !opened) return opened;
+    if (auto opened = open({any4, 0}, Udp::optional); !opened) return opened;
   // The same port number for both families; a machine without IPv6 does without.
   const std::uint16_t port = port_;
-  if (!open({any6, port})) port_ = port;
+  if (!open({any6, port}, Udp::optional)) port_ = port;
   return {};
 }
 
@@ -153,6 +172,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.peer_book.allow_local = true;
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
+  const bool in_dht = dht_ && dht_->has_nodes() && !metainfo->is_private;
+  if (in_dht) setup.config.dht_port = port_;
   auto driver = std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_,
                                                 std::move(setup), logger_);
 
@@ -187,10 +208,13 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
     driver->on_complete([weak = std::weak_ptr(trackers)] {
       if (const auto self = weak.lock()) self->completed();
     });
-  driver->on_contradiction([weak = std::weak_ptr(trackers)] {
+  const auto dht = in_dht ? join_dht(driver) : nullptr;
+  driver->on_contradiction([weak = std::weak_ptr(trackers), weak_dht = std::weak_ptr(dht)] {
+    if (const auto joined = weak_dht.lock()) joined->stop();
     if (const auto self = weak.lock()) self->stop([] {});
   });
-  driver->on_pause([weak = std::weak_ptr(trackers)](bool paused) {
+  driver->on_pause([weak = std::weak_ptr(trackers), weak_dht = std::weak_ptr(dht)](bool paused) {
+    if (const auto joined = weak_dht.lock()) paused ? joined->stop() : joined->start();
     const auto self = weak.lock();
     if (!self) return;
     if (paused) {
@@ -199,7 +223,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
       self->restart();
     }
   });
-  driver->on_need_peers([weak = std::weak_ptr(trackers)] {
+  driver->on_need_peers([weak = std::weak_ptr(trackers), weak_dht = std::weak_ptr(dht)] {
+    if (const auto joined = weak_dht.lock()) joined->want_peers();
     if (const auto self = weak.lock()) self->want_peers();
   });
   driver->set_tracker_words([weak = std::weak_ptr(trackers)] {
@@ -212,10 +237,36 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
                                             : "has not answered yet"));
     return lines;
   });
-  members_.push_back({driver, trackers});
+  members_.push_back({driver, trackers, dht});
   driver->start();
   trackers->start();
+  if (dht) dht->start();
   return driver;
+}
+
+std::shared_ptr<TorrentDht> Session::join_dht(const std::shared_ptr<TorrentDriver>& driver) {
+  const InfoHashes& hashes = driver->metainfo().hashes;
+  std::vector<Sha1Hash> wanted;
+  if (hashes.v1) wanted.push_back(*hashes.v1);
+  if (const auto v2 = hashes.v2_truncated()) wanted.push_back(*v2);
+  driver->on_dht_node([this](const Endpoint& node) { dht_->offer(node); });
+  return std::make_shared<TorrentDht>(
+      *dht_, io_.get_executor(), std::move(wanted),
+      [this, weak = std::weak_ptr(driver)] {
+        const auto self = weak.lock();
+        return TorrentDht::Us{port_, self && self->torrent().complete()};
+      },
+      [weak = std::weak_ptr(driver)](const dht::FoundPeers& found) {
+        const auto self = weak.lock();
+        if (!self) return;
+        // A node on the local network may name local peers, and nobody else may.
+        const auto scope = engine::scope_after(engine::Scope::local, found.from.address);
+        std::vector<Endpoint> peers;
+        for (const Endpoint& peer : found.peers)
+          if (engine::may_connect(scope, peer.address)) peers.push_back(peer);
+        self->add_candidates(peers, engine::PeerSource::dht);
+      },
+      logger_);
 }
 
 void Session::set_limits(const engine::RateLimits& limits) {
@@ -254,6 +305,7 @@ void Session::stop(std::function<void()> done) {
     if (--*left == 0) done();
   };
   for (const Member& member : members_) {
+    if (member.dht) member.dht->stop();
     member.driver->stop();
     member.trackers->stop(one_done);
   }

@@ -10,10 +10,12 @@
 #include <boost/asio/thread_pool.hpp>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "swarm/base/result.h"
+#include "swarm/net/torrent_dht.h"
 #include "swarm/net/torrent_driver.h"
 #include "swarm/net/torrent_trackers.h"
 
@@ -23,6 +25,9 @@ struct SessionConfig {
   /// Where to listen; empty: every address of both families, port kDefaultPort, or another free
   /// one if that is taken. A port of 0 means any free one.
   std::vector<Endpoint> listen;
+  /// The distributed hash table, for torrents that are not private; nothing: not used. It is at the
+  /// same addresses and ports, and silent until the first such torrent is there.
+  std::optional<DhtConfig> dht;
 };
 
 /// All methods on the io_context's thread, or before it runs.
@@ -47,6 +52,9 @@ class Session {
   /// Joins a torrent's swarm. Its peer id and port are filled in here.
   std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
 
+  /// Null if there is none.
+  DhtService* dht() { return dht_ ? &*dht_ : nullptr; }
+
   /// What all torrents together may do.
   void set_limits(const engine::RateLimits& limits);
   /// Leaves a torrent's swarm: its reads end with `why` and its connections close at once. `done`
@@ -62,13 +70,17 @@ class Session {
   struct Member {
     std::shared_ptr<TorrentDriver> driver;
     std::shared_ptr<TorrentTrackers> trackers;
+    std::shared_ptr<TorrentDht> dht;  ///< null for private torrents, or without the table
   };
   struct Listener {
     boost::asio::ip::tcp::acceptor acceptor;
     boost::asio::steady_timer pause;
   };
   struct Incoming;
-  Result<> open(const Endpoint& endpoint);
+  enum class Udp : std::uint8_t { optional, required };
+  Result<> open(const Endpoint& endpoint, Udp udp);
+  Result<> open_udp(const Endpoint& endpoint);
+  std::shared_ptr<TorrentDht> join_dht(const std::shared_ptr<TorrentDriver>& driver);
   void accept_next(Listener& listener);
   void greet(boost::asio::ip::tcp::socket socket);
   void identify(std::shared_ptr<Incoming> incoming);
@@ -86,6 +98,8 @@ class Session {
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
   std::list<Listener> listeners_;
+  std::vector<std::unique_ptr<UdpPort>> udp_;
+  std::optional<DhtService> dht_;                  ///< on udp_; its table is written on disk_
   std::list<std::shared_ptr<Incoming>> incoming_;  ///< oldest first
   std::vector<Member> members_;
   /// Shared, since torrents may end after the session.
