@@ -1,11 +1,11 @@
 // swarmfs mount: a torrent's files in a folder, at once.
 #include <malloc.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "mount/cache_folder.h"
 #include "mount/commands.h"
 #include "mount/daemon.h"
 #include "mount/link.h"
@@ -27,16 +27,6 @@ struct CommandLine {
   std::string cache_folder;
   MountOptions mount;
 };
-
-/// $XDG_CACHE_HOME/swarmfs, else ~/.cache/swarmfs.
-Result<stdfs::path> default_cache_folder() {
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg == '/')
-    return stdfs::path(xdg) / "swarmfs";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/')
-    return stdfs::path(home) / ".cache" / "swarmfs";
-  return fail(ErrorKind::bad_input,
-              "neither XDG_CACHE_HOME nor HOME says where the cache is; name it with --cache-dir");
-}
 
 /// The last path is the mount point; of the others, folders are watched and files are manifests.
 /// Those are read now, but not parsed: that is the worker's.

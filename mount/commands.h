@@ -41,6 +41,7 @@ void add_publish(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_tracker(CLI::App& app, Context& context);
+void add_dht(CLI::App& app, Context& context);
 void add_seed(CLI::App& app, Context& context);
 void add_get(CLI::App& app, Context& context);
 void add_mount(CLI::App& app, Context& context);

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   add_inspect(app, context);
   add_verify(app, context);
   add_tracker(app, context);
+  add_dht(app, context);
 
   std::vector<std::string> args(argv, argv + argc);
   if (is_mount_helper_call(args)) {

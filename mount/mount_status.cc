@@ -101,6 +101,19 @@ static json link_status(const Links::Waiting& waiting) {
           {"state", waiting.broken ? "broken: " + waiting.broken->message : "metadata"}};
 }
 
+static json dht_json(const std::optional<std::vector<net::DhtService::NodeStatus>>& nodes) {
+  std::size_t good = 0, torrents = 0, peers = 0;
+  for (const auto& node : nodes.value_or(std::vector<net::DhtService::NodeStatus>{})) {
+    good += node.good;
+    torrents += node.torrents;
+    peers += node.peers;
+  }
+  return {{"used", nodes && !nodes->empty()},
+          {"nodes", good},
+          {"stored_torrents", torrents},
+          {"stored_peers", peers}};
+}
+
 json MountService::status() {
   // All are asked at once, so that a busy loop costs the time once.
   struct Asked {
@@ -116,6 +129,10 @@ json MountService::status() {
     asked.back().stats = promise->get_future();
     content->driver().query([promise](const engine::TorrentStats& s) { promise->set_value(s); });
   }
+  using Nodes = std::vector<net::DhtService::NodeStatus>;
+  const auto promised = std::make_shared<std::promise<Nodes>>();
+  std::future<Nodes> dht = promised->get_future();
+  node_->query_dht([promised](const Nodes& nodes) { promised->set_value(nodes); });
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   json torrents = json::array();
   for (Asked& a : asked) {
@@ -130,6 +147,7 @@ json MountService::status() {
           {"supervisor_pid", options_.supervisor_pid},
           {"port", node_->port()},
           {"limits", limits_json(node_->limits())},
+          {"dht", dht_json(answer_by(until, dht))},
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},
           {"read_errors", fuse.errors},

@@ -1,8 +1,10 @@
 #include "mount/network_options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 
+#include "mount/cache_folder.h"
 #include "swarm/wire/url.h"
 
 namespace swarmfs::mount {
@@ -26,14 +28,56 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
                                                  {"require", net::Encryption::require},
                                                  {"forbid", net::Encryption::forbid}}))
       ->type_name("prefer|require|forbid");
-  .add_option("--web-seed", options.web_seeds,
-              "Fetch from this web server too, which has the same files (it may be a local one)")
+  command
+      .add_option(
+          "--web-seed", options.web_seeds,
+          "Fetch from this web server too, which has the same files (it may be a local one)")
       ->type_name("URL")
       ->allow_extra_args(false);
   command.add_flag("!--no-web-seeds", options.manifest_web_seeds,
                    "Leave the web seeds that a torrent names alone");
+  command
+      .add_flag("--no-dht", options.no_dht,
+                "Do not use the distributed hash table, which finds peers without a tracker")
+      ->envname("SWARMFS_NO_DHT");
+  add_dht_options(command, options);
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
+}
+
+void add_dht_options(CLI::App& command, NetworkOptions& options) {
+  command
+      .add_option("--dht-bootstrap", options.dht_bootstrap,
+                  "Enter the DHT by this node instead of the public ones")
+      ->type_name("HOST:PORT")
+      ->allow_extra_args(false);
+  command
+      .add_option("--dht-table", options.dht_table,
+                  "Keep good DHT nodes in this file for the next run (default: dht.nodes in the "
+                  "cache, or nowhere with --dht-bootstrap)")
+      ->type_name("FILE");
+}
+
+Result<std::optional<net::DhtConfig>> dht_config(const NetworkOptions& options,
+                                                 const std::vector<Endpoint>& listen) {
+  const bool named = !options.dht_bootstrap.empty();
+  const bool alone =
+      !listen.empty() && std::all_of(listen.begin(), listen.end(), [](const Endpoint& endpoint) {
+        return endpoint.address.is_loopback();
+      });
+  if (!named && (options.no_dht || alone)) return std::optional<net::DhtConfig>{};
+  net::DhtConfig config;
+  for (const std::string& text : options.dht_bootstrap) {
+    if (const auto parsed = net::parse_host_port(text); !parsed)
+      return fail(ErrorKind::bad_input, "--dht-bootstrap " + parsed.error().message);
+  }
+  if (named) config.bootstrap = options.dht_bootstrap;
+  if (!options.dht_table.empty()) {
+    config.table = std::filesystem::absolute(options.dht_table);
+  } else if (const auto folder = default_cache_folder(); !named && folder) {
+    config.table = *folder / "dht.nodes";
+  }
+  return std::optional(std::move(config));
 }
 
 Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts) {

@@ -9,6 +9,7 @@
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
 #include "swarm/engine/rate_limiter.h"
+#include "swarm/net/dht_service.h"
 #include "swarm/net/encryption.h"
 
 namespace swarmfs::mount {
@@ -20,9 +21,13 @@ struct NetworkOptions {
   bool manifest_web_seeds = true;
   engine::RateLimits limits{};  ///< of all torrents together
   net::Encryption encryption = net::Encryption::prefer;
+  bool no_dht = false;
+  std::vector<std::string> dht_bootstrap{};  ///< instead of the public nodes
+  std::string dht_table{};                   ///< a file; empty: see dht_config()
 };
 
-/// Adds --listen, --peer, --web-seed, --no-web-seeds, --encryption, --limit-down and --limit-up.
+/// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --dht-bootstrap,
+/// --dht-table, --limit-down and --limit-up.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.
@@ -43,6 +48,14 @@ void add_rate_option(CLI::App& command, const std::string& name, const std::stri
 
 /// "A:P", or a port alone for every address of this machine. Error: bad_input, naming the text.
 Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts);
+/// How the hash table is to be used; nothing if it is not. Who listens on loopback addresses alone
+/// is not reachable for its nodes, and goes without unless they are named. Good nodes are kept for
+/// the next run beside the cache, or, if the first ones were named, only where that is named too.
+/// Error: bad_input, naming the text.
+Result<std::optional<net::DhtConfig>> dht_config(const NetworkOptions& options,
+                                                 const std::vector<Endpoint>& listen);
+/// The part of the above that `swarmfs dht` has as well.
+void add_dht_options(CLI::App& command, NetworkOptions& options);
 /// "A:P" each. Error: bad_input, naming the text.
 Result<std::vector<Endpoint>> peer_addresses(const std::vector<std::string>& texts);
 /// Error: bad_input, naming the text that is no http or https URL.

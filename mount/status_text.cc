@@ -53,13 +53,22 @@ std::string latency_line(const json& status) {
          ", 99 % within " + within("p99_us") + "\n";
 }
 
+/// How many nodes of the hash table are known, if it is used.
+std::string dht_line(const json& status) {
+  const auto dht = status.find("dht");
+  if (dht == status.end() || !dht->is_object() || dht->find("used") == dht->end() ||
+      (*dht)["used"] != true)
+    return "";
+  return "  DHT: " + count_of(*dht, "nodes") + " nodes\n";
+}
+
 }  // namespace
 
 std::string status_text(const json& status) {
   if (!status.is_object()) return "";
   std::string text = text_of(status, "mountpoint") + "\n";
   for (const auto& torrent : objects_of(status, "torrents")) text += torrent_lines(torrent);
-  return text + latency_line(status);
+  return text + latency_line(status) + dht_line(status);
 }
 
 std::string status_line(const json& status) {

@@ -29,9 +29,12 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   auto peers = peer_addresses(options.peers);
   if (!peers) return peers.error();
   if (auto checked = check_web_seeds(options.web_seeds); !checked) return checked.error();
+  auto dht = dht_config(options, *listen);
+  if (!dht) return dht.error();
   net::SessionConfig config;
   config.listen = std::move(*listen);
   config.encryption = options.encryption;
+  config.dht = std::move(*dht);
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);
@@ -97,6 +100,13 @@ void SwarmNode::set_limits(const Limits& limits) {
   const std::lock_guard lock(limits_mutex_);
   limits_ = limits;
   boost::asio::post(*io_, [this, limits] { session_->set_limits(limits); });
+}
+
+void SwarmNode::query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer) {
+  boost::asio::post(*io_, [this, answer = std::move(answer)] {
+    answer(session_->dht() ? session_->dht()->status()
+                           : std::vector<net::DhtService::NodeStatus>{});
+  });
 }
 
 Limits SwarmNode::limits() const {

@@ -46,6 +46,9 @@ class SwarmNode {
   void set_limits(const Limits& limits);
   Limits limits() const;
 
+  /// The nodes of the hash table, if it is used. `answer` runs on the loop's thread.
+  void query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer);
+
   boost::asio::io_context& io() { return *io_; }
   std::uint16_t port() const { return session_->port(); }
   /// Says goodbye to trackers and peers; run() returns soon after. From the loop's thread, or

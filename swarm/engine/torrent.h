@@ -43,6 +43,7 @@ struct TorrentConfig {
   wire::ClientId client_id{};
   std::string client_name = "swarmfs";
   std::uint16_t listen_port = 0;  ///< told to peers (BEP 10 "p"); 0: none
+  std::uint16_t dht_port = 0;     ///< our node of the hash table, told to peers (BEP 5); 0: none
   bool on_demand = false;         ///< fetch only what is read and its windows
   /// What backfill fetches before the rarest, in this order: pieces likely to be read first.
   std::vector<PieceIndex> first;
@@ -216,6 +217,7 @@ class Torrent {
     bool am_choking = true, am_interested = false, peer_choking = true, peer_interested = false;
     bool counted_seed = false;
     bool upload_only = false;
+    bool told_node = false;    ///< of the hash table: once is enough
     bool no_leaves = false;    ///< rejected a leaf layer request
     TimePoint leaves_after{};  ///< let one lie: asked for no leaves until then
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then

@@ -55,6 +55,9 @@ class TorrentHost {
   /// it (metainfo::PieceRoots::save).
   virtual void layer_learnt() = 0;
 
+  /// A peer has a node of the hash table there (BEP 5), at most one a connection.
+  virtual void dht_node(const Endpoint&) {}
+
   /// A parked read has ended, whichever way, and waited for this: before read_ready or read_failed,
   /// and alone if it was cancelled.
   virtual void read_ended(ReadId, const WaitTrace&) {}

@@ -80,6 +80,7 @@ void Torrent::greet(Peer& peer, const wire::Handshake* theirs) {
   ours.peer_id = config_.client_id;
   ours.extended = ours.fast = true;
   ours.v2 = metainfo_->has_v2();
+  ours.dht = config_.dht_port != 0;
   if (theirs != nullptr) {
     ours.info_hash = theirs->info_hash;
     // BEP 52: answering with the truncated v2 hash makes a hybrid's connection a v2 one.
@@ -125,6 +126,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
   }
   if (!peer.introduced) introduce(peer, peer.fast);
   if (peer.extended) extend(peer);
+  if (theirs.dht && config_.dht_port != 0) wire::append_port(to(peer), config_.dht_port);
   wake_at(now + limits::kKeepAlive);
 }
 
@@ -201,7 +203,10 @@ bool Torrent::on_message(Peer& peer, ByteView frame, TimePoint now) {
   };
   std::visit(Overloaded{
                  [](const wire::KeepAlive&) {},
-                 [](const wire::Port&) {},
+                 [&](const wire::Port& m) {
+                   if (config_.dht_port != 0 && !std::exchange(peer.told_node, true))
+                     host_.dht_node({peer.endpoint.address, m.port});
+                 },
                  [](const wire::Unknown&) {},
                  [&](const wire::Choke&) {
                    if (std::exchange(peer.peer_choking, true)) return;

@@ -6,11 +6,18 @@
 
 namespace swarmfs::net {
 
+static std::vector<Sha1Hash> hashes_in_dht(const InfoHashes& hashes) {
+  std::vector<Sha1Hash> keys;
+  if (hashes.v1) keys.push_back(*hashes.v1);
+  if (const auto v2 = hashes.v2_truncated()) keys.push_back(*v2);
+  return keys;
+}
+
 PeerSearch::PeerSearch(boost::asio::any_io_executor executor, TrackerClient& client,
-                       TorrentTrackers::Config config, std::shared_ptr<spdlog::logger> logger)
+                       TorrentTrackers::Config config, DhtService* dht,
+                       std::shared_ptr<spdlog::logger> logger)
     : trackers_(
-          std::move(executor), client, std::move(config),
-          [this] { return stats_ ? stats_() : TorrentTrackers::Stats{}; },
+          executor, client, config, [this] { return stats_ ? stats_() : TorrentTrackers::Stats{}; },
           [this](const TorrentTrackers::Found& found) {
             if (!found_) return;
             std::vector<Endpoint> peers;
@@ -18,7 +25,50 @@ PeerSearch::PeerSearch(boost::asio::any_io_executor executor, TrackerClient& cli
               if (engine::may_connect(found.scope, peer.address)) peers.push_back(peer);
             found_(peers, engine::PeerSource::tracker);
           },
-          std::move(logger)) {}
+          logger) {
+  if (dht == nullptr) return;
+  dht_ = std::make_unique<TorrentDht>(
+      *dht, std::move(executor), hashes_in_dht(config.hashes),
+      [this] {
+        const auto stats = stats_ ? stats_() : TorrentTrackers::Stats{};
+        return TorrentDht::Us{stats.port, stats.left == 0};
+      },
+      [this](const dht::FoundPeers& found) {
+        if (!found_) return;
+        // A node on the local network may name local peers, and nobody else may.
+        const auto scope = engine::scope_after(engine::Scope::local, found.from.address);
+        std::vector<Endpoint> peers;
+        for (const Endpoint& peer : found.peers)
+          if (engine::may_connect(scope, peer.address)) peers.push_back(peer);
+        found_(peers, engine::PeerSource::dht);
+      },
+      std::move(logger));
+}
+
+void PeerSearch::add_hashes(const InfoHashes& hashes) {
+  trackers_.add_hashes(hashes);
+  if (dht_) dht_->set_hashes(hashes_in_dht(hashes));
+}
+
+void PeerSearch::start() {
+  trackers_.start();
+  if (dht_) dht_->start();
+}
+
+void PeerSearch::want_peers() {
+  trackers_.want_peers();
+  if (dht_) dht_->want_peers();
+}
+
+void PeerSearch::stop(std::function<void()> done) {
+  if (dht_) dht_->stop();
+  trackers_.stop(std::move(done));
+}
+
+void PeerSearch::restart() {
+  if (dht_) dht_->start();
+  trackers_.restart();
+}
 
 void PeerSearch::serve(Stats stats, Found found) {
   stats_ = std::move(stats);

@@ -1,4 +1,5 @@
-// Where peers of one torrent are sought: at its trackers. The one place to add others.
+// Where peers of one torrent are sought: at its trackers and in the hash table. The one place to
+// add others.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "swarm/engine/peer_book.h"
+#include "swarm/net/torrent_dht.h"
 #include "swarm/net/torrent_trackers.h"
 
 namespace swarmfs::net {
@@ -22,23 +24,26 @@ class PeerSearch {
   using Stats = std::function<TorrentTrackers::Stats()>;
   using Found = std::function<void(const std::vector<Endpoint>&, engine::PeerSource)>;
 
-  /// `client` outlives this.
+  /// `client` outlives this, and `dht`, which is null where the hash table is not used.
   PeerSearch(boost::asio::any_io_executor executor, TrackerClient& client,
-             TorrentTrackers::Config config, std::shared_ptr<spdlog::logger> logger);
+             TorrentTrackers::Config config, DhtService* dht,
+             std::shared_ptr<spdlog::logger> logger);
 
   /// Who asks from now on: what to say of it, and who gets what is found.
   void serve(Stats stats, Found found);
   /// Hashes that were not known at first: announced as well from now on.
-  void add_hashes(const InfoHashes& hashes) { trackers_.add_hashes(hashes); }
+  void add_hashes(const InfoHashes& hashes);
+  /// The torrent turned out to be private (BEP 27).
+  void leave_dht() { dht_.reset(); }
 
-  void start() { trackers_.start(); }
+  void start();
   /// The download finished here, now.
   void completed() { trackers_.completed(); }
   /// More addresses are wanted; cheap to repeat.
-  void want_peers() { trackers_.want_peers(); }
+  void want_peers();
   /// Says goodbye; `done` as of TorrentTrackers::stop().
-  void stop(std::function<void()> done) { trackers_.stop(std::move(done)); }
-  void restart() { trackers_.restart(); }
+  void stop(std::function<void()> done);
+  void restart();
   /// For people, a line each: what each source said last.
   std::vector<std::string> words() const;
 
@@ -46,6 +51,7 @@ class PeerSearch {
   Stats stats_;
   Found found_;
   TorrentTrackers trackers_;
+  std::unique_ptr<TorrentDht> dht_;  ///< null: not used
 };
 
 }  // namespace swarmfs::net

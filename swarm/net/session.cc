@@ -42,17 +42,31 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
   std::random_device random;
   client_id_ = make_client_id(random);
   tracker_key_ = random();
+  if (config_.dht) dht_.emplace(io_.get_executor(), disk_.get_executor(), *config_.dht, logger_);
 }
 
 Session::~Session() {
   for (const Member& member : members_) member.driver->stop();
   for (const Fetch& fetch : fetches_) fetch.driver->stop();
+  members_.clear();
+  fetches_.clear();
+  leaving_.clear();
+  dht_.reset();
   pool_.join();
   disk_.join();
   readers_.join();
 }
 
-Result<> Session::open(const Endpoint& endpoint) {
+/// With UDP at the same port, for the hash table.
+Result<> Session::open_udp(const Endpoint& endpoint) {
+  auto port = UdpPort::open(io_.get_executor(), endpoint);
+  if (!port) return port.error();
+  udp_.push_back(std::move(*port));
+  dht_->add_port(*udp_.back());
+  return {};
+}
+
+Result<> Session::open(const Endpoint& endpoint, Udp udp) {
   const auto where = to_asio(endpoint);
   tcp::acceptor acceptor(io_);
   error_code ec;
@@ -62,7 +76,14 @@ Result<> Session::open(const Endpoint& endpoint) {
   if (!ec) acceptor.bind(where, ec);
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return Error::from_errno(ec.value(), "cannot listen on " + endpoint.to_string());
-  port_ = acceptor.local_endpoint().port();
+  const std::uint16_t port = acceptor.local_endpoint().port();
+  if (dht_) {
+    if (auto opened = open_udp({endpoint.address, port}); !opened) {
+      if (udp == Udp::required) return opened;
+      logger_->warn("no DHT there: {}", opened.error().message);
+    }
+  }
+  port_ = port;
   listeners_.push_back({std::move(acceptor), asio::steady_timer(io_)});
   accept_next(listeners_.back());
   return {};
@@ -70,18 +91,18 @@ Result<> Session::open(const Endpoint& endpoint) {
 
 Result<> Session::listen() {
   for (const Endpoint& endpoint : config_.listen)
-    if (auto opened = open(endpoint); !opened) return opened;
+    if (auto opened = open(endpoint, Udp::optional); !opened) return opened;
   if (!config_.listen.empty()) return {};
 
   const IpAddress any4 = IpAddress::v4({});
   const IpAddress any6 = IpAddress::v6({});
   for (std::uint16_t port = kDefaultPort; port < kDefaultPort + 10 && listeners_.empty(); ++port)
-    if (!open({any4, port})) continue;
+    if (!open({any4, port}, Udp::required)) continue;
   if (listeners_.empty())
-    if (auto opened = open({any4, 0}); !opened) return opened;
+    if (auto opened = open({any4, 0}, Udp::optional); !opened) return opened;
   // The same port number for both families; a machine without IPv6 does without.
   const std::uint16_t port = port_;
-  if (!open({any6, port})) port_ = port;
+  if (!open({any6, port}, Udp::optional)) port_ = port;
   return {};
 }
 
@@ -141,14 +162,14 @@ Session::MseKeys Session::mse_keys(const InfoHashes& hashes) {
 
 /// The one place where a search for peers begins.
 std::shared_ptr<PeerSearch> Session::seek_peers(
-    const InfoHashes& hashes, const std::vector<std::vector<std::string>>& trackers) {
+    const InfoHashes& hashes, const std::vector<std::vector<std::string>>& trackers, bool in_dht) {
   TorrentTrackers::Config config;
   config.tiers = trackers;
   config.hashes = hashes;
   config.peer_id = client_id_;
   config.key = tracker_key_;
   return std::make_shared<PeerSearch>(io_.get_executor(), tracker_client_, std::move(config),
-                                      logger_);
+                                      in_dht ? &*dht_ : nullptr, logger_);
 }
 
 std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
@@ -162,7 +183,7 @@ std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
   config.peer_book.retry_min = 2s;
   config.peer_book.retry_max = 5min;
   config.peer_book.max_failures = 100;
-  const auto search = seek_peers(setup.hashes, setup.trackers);
+  const auto search = seek_peers(setup.hashes, setup.trackers, dht_ && dht_->has_nodes());
   MseKeys keys = mse_keys(setup.hashes);
   auto driver =
       std::make_shared<MetadataDriver>(io_, dialer_, std::move(config), std::move(setup), logger_);
@@ -213,12 +234,15 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.common_limits = limits_;
   const auto metainfo = setup.roots->metainfo();
   const auto fetched = std::exchange(setup.fetched, nullptr);
+  const bool in_dht = dht_ && dht_->has_nodes() && !metainfo->is_private;
+  if (in_dht) setup.config.dht_port = port_;
   auto driver =
       std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_, setup, logger_);
   const auto web_seeds = make_web_seeds(setup, driver);
 
   const auto begun = fetched ? take_search(fetched) : nullptr;
-  const auto search = begun ? begun : seek_peers(metainfo->hashes, metainfo->trackers);
+  const auto search = begun ? begun : seek_peers(metainfo->hashes, metainfo->trackers, in_dht);
+  if (metainfo->is_private) search->leave_dht();
   search->serve(
       [this, weak = std::weak_ptr(driver)] {
         TorrentTrackers::Stats stats;
@@ -239,6 +263,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
     driver->on_complete([weak = std::weak_ptr(search)] {
       if (const auto self = weak.lock()) self->completed();
     });
+  if (in_dht) driver->on_dht_node([this](const Endpoint& node) { dht_->offer(node); });
   driver->on_contradiction([weak = std::weak_ptr(search)] {
     if (const auto self = weak.lock()) self->stop([] {});
   });

@@ -10,6 +10,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ struct SessionConfig {
   /// one if that is taken. A port of 0 means any free one.
   std::vector<Endpoint> listen;
   Encryption encryption = Encryption::prefer;
+  /// The distributed hash table, for torrents that are not private; nothing: not used. It is at the
+  /// same addresses and ports, and silent until the first such torrent is there.
+  std::optional<DhtConfig> dht;
 };
 
 /// All methods on the io_context's thread, or before it runs.
@@ -53,6 +57,8 @@ class Session {
   std::shared_ptr<MetadataDriver> fetch_metadata(MetadataSetup setup);
   /// Seeks it no longer: connections close, trackers are told.
   void give_up(const std::shared_ptr<MetadataDriver>& fetch);
+  /// Null if there is none.
+  DhtService* dht() { return dht_ ? &*dht_ : nullptr; }
 
   /// What all torrents together may do.
   void set_limits(const engine::RateLimits& limits);
@@ -84,11 +90,14 @@ class Session {
     boost::asio::ip::tcp::acceptor acceptor;
     boost::asio::steady_timer pause;
   };
-  Result<> open(const Endpoint& endpoint);
+  enum class Udp : std::uint8_t { optional, required };
+  Result<> open(const Endpoint& endpoint, Udp udp);
+  Result<> open_udp(const Endpoint& endpoint);
   void accept_next(Listener& listener);
   PeerGreeter::Host door();
   std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
-                                         const std::vector<std::vector<std::string>>& trackers);
+                                         const std::vector<std::vector<std::string>>& trackers,
+                                         bool in_dht);
   std::shared_ptr<PeerSearch> take_search(const std::shared_ptr<MetadataDriver>& fetch);
   void leave(std::shared_ptr<PeerSearch> search, std::function<void()> done);
   std::shared_ptr<WebSeeds> make_web_seeds(const TorrentSetup& setup,
@@ -108,6 +117,8 @@ class Session {
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
   std::list<Listener> listeners_;
+  std::vector<std::unique_ptr<UdpPort>> udp_;
+  std::optional<DhtService> dht_;  ///< on udp_; its table is written on disk_
   PeerGreeter greeter_;
   std::vector<Member> members_;
   std::vector<Fetch> fetches_;

@@ -86,6 +86,10 @@ class TorrentDriver final : public engine::TorrentHost,
   }
   /// Called when the engine would like more addresses.
   void on_need_peers(std::function<void()> callback) { need_peers_callback_ = std::move(callback); }
+  /// Called with each node of the hash table that a peer has named.
+  void on_dht_node(std::function<void(const Endpoint&)> callback) {
+    dht_node_callback_ = std::move(callback);
+  }
   /// Called on the io thread when the torrent is paused (true) or goes on (false).
   void on_pause(std::function<void(bool)> callback) { pause_callback_ = std::move(callback); }
   /// Asked on the io thread for what the torrent's trackers said last, a line each.
@@ -141,6 +145,9 @@ class TorrentDriver final : public engine::TorrentHost,
   void forget_piece(PieceIndex piece) override;
   void load_leaves(PieceIndex piece) override;
   void layer_learnt() override;
+  void dht_node(const Endpoint& node) override {
+    if (dht_node_callback_) dht_node_callback_(node);
+  }
   void read_ended(ReadId read, const engine::WaitTrace& trace) override;
   void read_grew(ReadId read, std::uint32_t bytes) override;
   void read_ready(ReadId read) override;
@@ -199,6 +206,7 @@ class TorrentDriver final : public engine::TorrentHost,
   std::vector<std::function<void()>> complete_callbacks_;
   std::vector<std::function<void()>> stored_callbacks_;
   std::function<void()> need_peers_callback_;
+  std::function<void(const Endpoint&)> dht_node_callback_;
   std::function<void()> contradiction_callback_;
   std::function<void(bool)> pause_callback_;
   std::function<std::vector<std::string>()> tracker_words_;

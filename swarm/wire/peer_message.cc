@@ -134,6 +134,11 @@ void append_indexed(Bytes& out, MessageId id, PieceIndex piece) {
   append_be(out, piece.value);
 }
 
+void append_port(Bytes& out, std::uint16_t port) {
+  append_header(out, MessageId::port, 2);
+  append_be(out, port);
+}
+
 void append_block_ref(Bytes& out, MessageId id, const BlockRef& block) {
   append_header(out, id, 12);
   append_be(out, block.piece.value);

@@ -132,6 +132,8 @@ void append_block_ref(Bytes& out, MessageId id, const BlockRef& block);
 void append_bitfield(Bytes& out, ByteView bits);
 /// Header of a piece message; `block.length` payload bytes are to follow.
 void append_piece_header(Bytes& out, const BlockRef& block);
+/// BEP 5: the port of our node of the hash table.
+void append_port(Bytes& out, std::uint16_t port);
 void append_extended(Bytes& out, std::uint8_t id, ByteView payload);
 /// For hash_request and hash_reject.
 void append_hash_ref(Bytes& out, MessageId id, const HashRef& ref);

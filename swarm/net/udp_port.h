@@ -1,0 +1,71 @@
+// One UDP socket for all that speaks over it: the hash table, and uTP.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "swarm/base/bytes.h"
+#include "swarm/base/endpoint.h"
+#include "swarm/base/result.h"
+
+namespace swarmfs::net {
+
+/// Tells datagrams apart by their first byte: 'd', with which a bencoded dictionary begins, is the
+/// hash table's (BEP 5); everything else is the other handler's (a uTP header begins with 0x01 to
+/// 0x41). On the executor's thread.
+class UdpPort {
+ public:
+  enum class Kind : std::uint8_t { dht, other };
+  /// Gets a datagram of at least one byte, and may change it in place. It may set handlers, send,
+  /// and destroy the port.
+  using Handler = std::function<void(const Endpoint& from, MutableByteView datagram)>;
+
+  /// What one datagram may hold; longer ones are dropped.
+  static constexpr std::size_t kLargestDatagram = 2048;
+  /// Asked of the kernel for each direction, which gives what its limits allow.
+  static constexpr int kSocketBuffer = 4 << 20;
+
+  /// Binds to an address and port of one family; port 0 takes a free one. Receives at once.
+  /// Errors: busy (in use), permission, network; they name the address.
+  static Result<std::unique_ptr<UdpPort>> open(boost::asio::any_io_executor executor,
+                                               const Endpoint& local);
+  ~UdpPort();
+
+  /// The address it is bound to, with the port it has got.
+  const Endpoint& local() const { return local_; }
+
+  /// What has no handler is dropped.
+  void set_handler(Kind kind, Handler handler);
+  /// Called after each batch of datagrams has been handed out: the time for answers that several
+  /// of them share.
+  void set_on_batch(std::function<void()> on_batch) { on_batch_ = std::move(on_batch); }
+
+  /// Sends the parts as one datagram, now or not at all: what the socket has no room for is lost,
+  /// as on any link. False if it was not sent; errno says why.
+  bool send(const Endpoint& to, std::span<const iovec> parts);
+  bool send(const Endpoint& to, ByteView datagram);
+
+  /// For options of the socket and ways to send in batches.
+  int native_handle() { return socket_.native_handle(); }
+
+ private:
+  UdpPort(boost::asio::ip::udp::socket socket, const Endpoint& local);
+  void wait();
+  void receive();
+
+  boost::asio::ip::udp::socket socket_;
+  Endpoint local_;
+  std::array<Handler, 2> handlers_;
+  std::function<void()> on_batch_;
+  /// Held weakly by what is under way: gone means the port is.
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace swarmfs::net
