@@ -95,8 +95,9 @@ struct Conversation {
       taken.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     }
     b = MseStream::respond(loop.get_executor(), std::move(far_end), taken, allow, finds(known));
-    from_a = random_bytes(300'000 + seed, seed);
-    from_b = random_bytes(200'000 + seed, seed + 1);
+    const std::size_t size = room < 1000 ? 8'000 : 160'000;  // more than the stream's own buffer
+    from_a = random_bytes(size + seed, seed);
+    from_b = random_bytes(size / 2 + seed, seed + 1);
   }
   void run() {
     Talker talks_a(*a, from_a, 3);
