@@ -131,7 +131,7 @@ void Node::on_answer(const Endpoint& from, const KrpcMessage& message, TimePoint
   pending_.erase(it);
   ++counts_.replies_in;
   const Duration rtt = now - pending.sent;
-  patience_.on_answer(rtt);
+  learn_patience(rtt);
   const auto* const response = std::get_if<KrpcResponse>(&message.body);
   const auto* const error = std::get_if<KrpcError>(&message.body);
   if (response != nullptr) learn(from, message, *response, now);
@@ -150,19 +150,30 @@ void Node::learn(const Endpoint& from, const KrpcMessage& message, const KrpcRes
   next_find_self_ = now;
 }
 
+/// What the first answers teach holds for the queries that are under way, too.
+void Node::learn_patience(Duration rtt) {
+  const Duration before = patience_.value();
+  patience_.on_answer(rtt);
+  if (patience_.value() > before * 3 / 4) return;
+  for (const auto& [transaction, pending] : pending_)
+    if (!pending.slow) pending_due_.emplace(pending.sent + patience_.value(), transaction);
+}
+
 void Node::expire_queries(TimePoint now) {
   while (!pending_due_.empty() && pending_due_.begin()->first <= now) {
     const auto transaction = pending_due_.begin()->second;
     pending_due_.erase(pending_due_.begin());
     const auto it = pending_.find(transaction);
     if (it == pending_.end()) continue;
+    const TimePoint give_up = it->second.sent + kGiveUp;
     if (!it->second.slow) {
       it->second.slow = true;
-      pending_due_.emplace(std::max(it->second.sent + kGiveUp, now), transaction);
+      pending_due_.emplace(std::max(give_up, now), transaction);
       const Continue then = it->second.then;  // which may ask more
       then({Outcome::slow, nullptr, nullptr, {}}, now);
       continue;
     }
+    if (now < give_up) continue;  // it was found to be slow before this was due
     const Pending pending = std::move(it->second);
     pending_.erase(it);
     table_.on_failure(pending.to, now);

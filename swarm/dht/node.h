@@ -165,6 +165,7 @@ class Node {
   void on_answer(const Endpoint& from, const wire::KrpcMessage& message, TimePoint now);
   void learn(const Endpoint& from, const wire::KrpcMessage& message,
              const wire::KrpcResponse& response, TimePoint now);
+  void learn_patience(Duration rtt);
   void expire_queries(TimePoint now);
   bool usable(const Endpoint& from, const Endpoint& named) const;
   std::vector<NodeInfo> usable_nodes(const Endpoint& from, const wire::KrpcResponse& response);

@@ -30,7 +30,7 @@ struct SessionConfig {
   Encryption encryption = Encryption::prefer;
   /// The distributed hash table, for torrents that are not private; nothing: not used. It is at the
   /// same addresses and ports, and silent until the first such torrent is there.
-  std::optional<DhtConfig> dht;
+  std::optional<DhtConfig> dht{};
 };
 
 /// All methods on the io_context's thread, or before it runs.

@@ -225,7 +225,7 @@ TEST_F(DhtNode, NothingThatComesCrashesIt) {
   for (int i = 0; i < 20'000; ++i) {
     KrpcMessage message = query(static_cast<KrpcMethod>(rng() % 6));
     // Answers to what it asked, cut and bent.
-    const Endpoint& from = std::array{one, two, three}[rng() % 3];
+    const Endpoint from = std::array{one, two, three}[rng() % 3];
     auto& sent = world.strangers[from];
     if (!sent.empty() && rng() % 2 == 0) {
       const auto asked = wire::decode_krpc(sent.back());

@@ -72,9 +72,16 @@ class Transmission(Client):
     # plaintext: with libtorrent, Debian's build gets no further than the encrypted handshake.
     encryption = 0 if SUBJECT is LibTorrent else 1
 
+    def __init__(self, host, dht=()):
+        """`dht`: nodes of the hash table to begin with; none: it is not used."""
+        super().__init__(host)
+        self.dht = dht
+
     def _start(self, torrent, folder):
+        (self.dir / "dht.bootstrap").write_text(
+            "".join(node.replace(":", " ") + "\n" for node in self.dht))
         (self.dir / "settings.json").write_text(json.dumps({
-            "dht-enabled": False, "lpd-enabled": False, "pex-enabled": False,
+            "dht-enabled": bool(self.dht), "lpd-enabled": False, "pex-enabled": False,
             "port-forwarding-enabled": False, "peer-port": PORT, "encryption": self.encryption,
             # It would wait about 8 s for an answer by uTP before it tries TCP.
             "utp-enabled": False, "rpc-bind-address": "127.0.0.1",

@@ -13,6 +13,8 @@ import time
 
 import libtorrent as lt
 
+import lt_dht
+
 
 def say(event, **values):
     print(json.dumps({"event": event, **values}), flush=True)
@@ -24,6 +26,8 @@ def arguments():
     parser.add_argument("dir")
     parser.add_argument("--port", type=int, default=6881)
     parser.add_argument("--peer", action="append", default=[], metavar="A:P")
+    parser.add_argument("--dht", action="append", default=[], metavar="A:P",
+                        help="use the hash table, beginning with this node")
     parser.add_argument("--utp", action="store_true", help="allow uTP besides TCP")
     parser.add_argument("--encryption", choices=("forced", "off"), default="",
                         help="no connection but in RC4, or none with it")
@@ -48,6 +52,7 @@ def settings(args):
         "allow_multiple_connections_per_ip": True,
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification
                       | lt.alert.category_t.peer_notification | lt.alert.category_t.tracker_notification,
+        **(lt_dht.dht_settings(args.dht) if args.dht else {}),
     }
 
 
@@ -105,6 +110,8 @@ def main():
                 break
         if time.monotonic() >= next_status:
             next_status = time.monotonic() + 0.5
+            if args.dht and status.num_peers == 0:
+                handle.force_dht_announce()  # else it may be minutes until the next
             say("status", state=str(status.state), progress=round(status.progress, 4),
                 pieces=status.num_pieces, peers=status.num_peers, up=status.total_payload_upload,
                 down=status.total_payload_download, failed=status.total_failed_bytes)
