@@ -14,11 +14,10 @@ static constexpr double kMostBytes = 16 << 20;
 static constexpr double kCubic = 0.4;
 /// What is left of the window after a loss, where the queue was long and where it was not.
 static constexpr double kAfterFullQueue = 0.5;
-static constexpr double kAfterEmptyQueue = 0.8;
-/// Delays below this are the machine's, not the path's.
-static constexpr Duration kNoise = 10ms;
-/// What is known of a queue's length is forgotten after so long a time without need of it.
-static constexpr Duration kForget = 60s;
+static constexpr double kAfterEmptyQueue = 0.85;
+static constexpr Duration kFirstLook = 5s;
+static constexpr Duration kLookInterval = 20s;
+static constexpr double kLookPackets = 2;
 
 Congestion::Congestion(std::size_t packet)
     : packet_(static_cast<double>(packet)),
@@ -29,26 +28,19 @@ Duration Congestion::queueing() const {
   return *std::min_element(samples_.begin(), samples_.end());
 }
 
-Duration Congestion::target() const {
-  if (full_queue_ == Duration{}) return kTarget;
-  return std::clamp<Duration>(full_queue_ / 4, kNoise, kTarget);
-}
-
 void Congestion::on_ack(std::size_t bytes, Duration queueing_now, Duration rtt, bool limited,
                         TimePoint now) {
   samples_[next_sample_++ % samples_.size()] = queueing_now;
   const Duration waited = queueing();
-  const double off = 1 - to_seconds(waited) / to_seconds(target());
+  if (look_again(waited, rtt, now)) return;
+  const double off = 1 - to_seconds(waited) / to_seconds(kTarget);
   const auto arrived = static_cast<double>(bytes);
-  if (off > 0) quiet_ += std::min(now - last_ack_, rtt);
-  if (quiet_ > kForget) full_queue_ = Duration{};
-  last_ack_ = now;
   if (off <= 0) {
     threshold_ = std::min(threshold_, window_);
     window_ = std::max(packet_, window_ - arrived * std::min(0.5, -off / 2));
     epoch_.reset();
     peak_ = window_;
-  } else if (in_slow_start() && off < 0.75) {
+  } else if (in_slow_start() && off < 0.5) {
     // What is seen was sent a round trip ago, with half of this window.
     window_ *= 0.75;
     threshold_ = peak_ = window_;
@@ -62,6 +54,30 @@ void Congestion::on_ack(std::size_t bytes, Duration queueing_now, Duration rtt, 
     epoch_.reset();
   }
   window_ = std::min(window_, kMostBytes);
+}
+
+/// LEDBAT++ (draft-irtf-iccrg-ledbat-plus-plus): who came when the queue was not empty takes a part
+/// of it for the path, and would keep the queue that much longer for ever. So a queue that has been
+/// there for long is let run empty now and then. True while that goes on.
+bool Congestion::look_again(Duration waited, Duration rtt, TimePoint now) {
+  if (looking_until_) {
+    if (now < *looking_until_) return true;
+    looking_until_.reset();
+    next_look_ = now + kLookInterval;
+    shortest_wait_ = Duration::max();
+    return false;
+  }
+  if (next_look_ == TimePoint{}) next_look_ = now + kFirstLook;
+  shortest_wait_ = std::min(shortest_wait_, waited);
+  if (now < next_look_) return false;
+  if (in_slow_start() || shortest_wait_ < kTarget / 8) {
+    next_look_ = now + kFirstLook;
+    shortest_wait_ = Duration::max();
+    return false;
+  }
+  looking_until_ = now + 2 * rtt;
+  epoch_.reset();
+  return true;
 }
 
 void Congestion::grow(double bytes, double share, Duration rtt, TimePoint now) {
@@ -89,18 +105,17 @@ void Congestion::shrink(double factor) {
   threshold_ = window_;
 }
 
-void Congestion::on_loss(TimePoint now) {
-  last_ack_ = now;
-  const Duration waited = queueing();
-  const bool full = waited > target() / 2;
-  if (waited > kNoise) {
-    full_queue_ = std::max(full_queue_, waited);
-    quiet_ = Duration{};
-  }
-  shrink(full ? kAfterFullQueue : kAfterEmptyQueue);
+void Congestion::on_loss() {
+  shrink(queueing() > kTarget / 2 ? kAfterFullQueue : kAfterEmptyQueue);
+}
+
+std::size_t Congestion::window() const {
+  return static_cast<std::size_t>(looking_until_ ? std::min(window_, kLookPackets * packet_)
+                                                 : window_);
 }
 
 void Congestion::on_timeout() {
+  looking_until_.reset();
   threshold_ = std::max(window_ / 2, 2 * packet_);
   peak_ = threshold_;
   epoch_.reset();

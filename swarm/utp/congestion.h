@@ -16,8 +16,9 @@ namespace swarmfs::utp {
 /// queue. CONGESTION.md beside this says why, and what was tried.
 class Congestion {
  public:
-  /// BEP 29: CCONTROL_TARGET. The time that packets may wait in queues because of us.
-  static constexpr Duration kTarget = std::chrono::milliseconds(100);
+  /// The time that packets may wait in queues because of us. RFC 6817 and BEP 29 allow 100 ms;
+  /// where a queue is no longer than that, only less makes room for a flow that fills it.
+  static constexpr Duration kTarget = std::chrono::milliseconds(40);
 
   /// `packet` is the payload of a full packet, in bytes.
   explicit Congestion(std::size_t packet);
@@ -26,21 +27,20 @@ class Congestion {
   /// that the window kept back more.
   void on_ack(std::size_t bytes, Duration queueing, Duration rtt, bool limited, TimePoint now);
   /// Once for all packets that were under way together.
-  void on_loss(TimePoint now);
+  void on_loss();
   void on_timeout();
   /// Nothing was under way for a while: what was known of the path is old.
   void on_idle();
 
-  std::size_t window() const { return static_cast<std::size_t>(window_); }  ///< bytes
+  std::size_t window() const;  ///< bytes
   bool in_slow_start() const { return window_ < threshold_; }
-  /// The queueing delay aimed at now, at most kTarget.
-  Duration target() const;
   /// The shortest of the last few samples.
   Duration queueing() const;
 
  private:
   void grow(double bytes, double share, Duration rtt, TimePoint now);
   void shrink(double factor);
+  bool look_again(Duration waited, Duration rtt, TimePoint now);
 
   double packet_;
   double window_;
@@ -50,9 +50,9 @@ class Congestion {
   double rise_seconds_ = 0;         ///< CUBIC: K
   std::array<Duration, 4> samples_{};
   std::size_t next_sample_ = 0;
-  Duration full_queue_{};  ///< how long packets wait where the queue is full; 0: not known
-  Duration quiet_{};       ///< for how long the queue has been below the target since
-  TimePoint last_ack_{};
+  std::optional<TimePoint> looking_until_;  ///< the queue is let run empty until then
+  TimePoint next_look_{};
+  Duration shortest_wait_ = Duration::max();  ///< since the last look
 };
 
 }  // namespace swarmfs::utp
