@@ -52,16 +52,24 @@ class UdpPort {
   bool send(const Endpoint& to, std::span<const iovec> parts);
   bool send(const Endpoint& to, ByteView datagram);
 
-  /// For options of the socket and ways to send in batches.
+  /// Sends several datagrams, in order, with as few calls as the kernel allows: where they have one
+  /// size, but the last, which may be smaller, they are handed over as one and cut apart late.
+  /// Returns how many were sent; errno says why not all.
+  std::size_t send(const Endpoint& to, std::span<const ByteView> datagrams);
+
+  /// For options of the socket.
   int native_handle() { return socket_.native_handle(); }
 
  private:
   UdpPort(boost::asio::ip::udp::socket socket, const Endpoint& local);
   void wait();
   void receive();
+  void hand_out(const Endpoint& from, MutableByteView datagram);
+  ssize_t send_segmented(const Endpoint& to, std::span<const ByteView> datagrams);
 
   boost::asio::ip::udp::socket socket_;
   Endpoint local_;
+  bool segmentation_ = true;  ///< the kernel cuts datagrams apart (UDP_SEGMENT), as far as is known
   std::array<Handler, 2> handlers_;
   std::function<void()> on_batch_;
   /// Held weakly by what is under way: gone means the port is.

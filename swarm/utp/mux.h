@@ -48,6 +48,8 @@ class Mux {
   std::optional<TimePoint> deadline() const;
   /// The sink has refused something: on_writable() is awaited.
   bool blocked() const { return blocked_; }
+  /// There is more for flush() to do, after a bounded part of it.
+  bool busy() const { return !touched_.empty(); }
   std::size_t size() const { return sockets_.size(); }
   ReceiveBudget& budget() { return budget_; }
 

@@ -79,6 +79,8 @@ class Socket {
   bool readable() const;
   bool writable() const;
   std::optional<Duration> shortest_rtt() const { return rtt_.shortest(); }
+  /// Has the watcher called once more in the next flush, news or not.
+  void poke() { news_ = true; }
   /// What was written still goes out, for kLinger at most; then a FIN. Nothing more is read, and
   /// the watcher is not called any more. The socket is the Mux's alone from here on.
   void close(TimePoint now);
