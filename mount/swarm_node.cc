@@ -35,6 +35,8 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   config.listen = std::move(*listen);
   config.encryption = options.encryption;
   config.dht = std::move(*dht);
+  config.tcp = !options.no_tcp;
+  config.utp = !options.no_utp;
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);

@@ -12,6 +12,7 @@
 #include "swarm/engine/address_policy.h"
 #include "swarm/net/addresses.h"
 #include "swarm/net/tcp_stream.h"
+#include "swarm/net/tcp_transport.h"
 #include "swarm/wire/mse.h"
 
 namespace swarmfs::net {
@@ -32,13 +33,28 @@ static wire::ClientId make_client_id(std::random_device& random) {
   return id;
 }
 
+/// TCP, which costs less CPU, goes first. RFC 8305's pause later, when it mostly has succeeded if
+/// it will, or as soon as it has failed, uTP is tried too.
+static std::vector<PeerDialer::Lane> lanes(const asio::any_io_executor& executor,
+                                           const SessionConfig& config, UtpService& utp) {
+  std::vector<PeerDialer::Lane> out;
+  if (config.tcp) out.push_back({std::make_unique<TcpTransport>(executor), Duration{}});
+  if (config.utp)
+    out.push_back({std::make_unique<UtpTransport>(utp), config.tcp ? 250ms : Duration{}});
+  return out;
+}
+
 Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spdlog::logger> logger)
     : io_(io),
       config_(std::move(config)),
       logger_(std::move(logger)),
       dialer_(io.get_executor(), config_.encryption),
       tracker_client_(io.get_executor(), TrackerClient::Options{}, logger_),
-      greeter_(io.get_executor(), config_.encryption, door()) {
+      greeter_(io.get_executor(), config_.encryption, door()),
+      utp_(io.get_executor(), [this](std::unique_ptr<PeerStream> stream, const Endpoint& from) {
+        greeter_.accept(std::move(stream), from);
+      }) {
+  dialer_.set_lanes(lanes(io.get_executor(), config_, utp_));
   std::random_device random;
   client_id_ = make_client_id(random);
   tracker_key_ = random();
@@ -47,6 +63,7 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
 
 Session::~Session() {
   for (const Member& member : members_) member.driver->stop();
+  utp_.stop();
   for (const Fetch& fetch : fetches_) fetch.driver->stop();
   members_.clear();
   fetches_.clear();
@@ -57,12 +74,13 @@ Session::~Session() {
   readers_.join();
 }
 
-/// With UDP at the same port, for the hash table.
+/// UDP at the port of TCP, where others look for it: for the hash table and uTP.
 Result<> Session::open_udp(const Endpoint& endpoint) {
   auto port = UdpPort::open(io_.get_executor(), endpoint);
   if (!port) return port.error();
   udp_.push_back(std::move(*port));
-  dht_->add_port(*udp_.back());
+  if (dht_) dht_->add_port(*udp_.back());
+  if (config_.utp) utp_.add_port(*udp_.back());
   return {};
 }
 
@@ -77,15 +95,15 @@ Result<> Session::open(const Endpoint& endpoint, Udp udp) {
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return Error::from_errno(ec.value(), "cannot listen on " + endpoint.to_string());
   const std::uint16_t port = acceptor.local_endpoint().port();
-  if (dht_) {
+  if (dht_ || config_.utp) {
     if (auto opened = open_udp({endpoint.address, port}); !opened) {
       if (udp == Udp::required) return opened;
-      logger_->warn("no DHT there: {}", opened.error().message);
+      logger_->warn("neither DHT nor uTP there: {}", opened.error().message);
     }
   }
   port_ = port;
   listeners_.push_back({std::move(acceptor), asio::steady_timer(io_)});
-  accept_next(listeners_.back());
+  if (config_.tcp) accept_next(listeners_.back());
   return {};
 }
 
@@ -379,6 +397,7 @@ void Session::stop(std::function<void()> done) {
     fetch.driver->stop();
     fetch.search->stop(one_done);
   }
+  utp_.stop();
   asio::post(io_, one_done);
 }
 

@@ -19,6 +19,8 @@
 #include "swarm/net/peer_greeter.h"
 #include "swarm/net/peer_search.h"
 #include "swarm/net/torrent_driver.h"
+#include "swarm/net/udp_port.h"
+#include "swarm/net/utp_service.h"
 #include "swarm/net/web_seeds.h"
 
 namespace swarmfs::net {
@@ -31,6 +33,8 @@ struct SessionConfig {
   /// The distributed hash table, for torrents that are not private; nothing: not used. It is at the
   /// same addresses and ports, and silent until the first such torrent is there.
   std::optional<DhtConfig> dht{};
+  bool tcp = true;
+  bool utp = true;  ///< over UDP, at the numbers of the TCP ports
 };
 
 /// All methods on the io_context's thread, or before it runs.
@@ -117,9 +121,10 @@ class Session {
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
   std::list<Listener> listeners_;
-  std::vector<std::unique_ptr<UdpPort>> udp_;
+  std::vector<std::unique_ptr<UdpPort>> udp_;  ///< for both the hash table and uTP
   std::optional<DhtService> dht_;  ///< on udp_; its table is written on disk_
   PeerGreeter greeter_;
+  UtpService utp_;
   std::vector<Member> members_;
   std::vector<Fetch> fetches_;
   /// Shared, since torrents may end after the session.

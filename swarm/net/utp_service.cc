@@ -56,9 +56,9 @@ void UtpService::stop() {
 }
 
 /// A connection on its way, and its answer.
-class UtpService::Dialling final : public Dial, private utp::Watcher {
+class UtpService::Dialling final : public PeerTransport::Attempt, private utp::Watcher {
  public:
-  Dialling(UtpService& service, utp::Socket& socket, Done done)
+  Dialling(UtpService& service, utp::Socket& socket, PeerTransport::Done done)
       : service_(service.self()), socket_(&socket), done_(std::move(done)), begun_(now()) {
     socket.watch(this);
   }
@@ -69,22 +69,24 @@ class UtpService::Dialling final : public Dial, private utp::Watcher {
  private:
   void changed() override {
     utp::Socket& socket = *socket_;
-    const Done done = std::exchange(done_, nullptr);
+    const PeerTransport::Done done = std::exchange(done_, nullptr);
     if (!done) return;
     if (socket.state() == utp::Socket::State::connected) {
       socket_ = nullptr;
-      return done(Dialled{std::make_unique<UtpStream>(**service_, socket), now() - begun_});
+      return done(PeerTransport::Connected{std::make_unique<UtpStream>(**service_, socket),
+                                           now() - begun_});
     }
     done(Error::from_errno(socket.error(), socket.remote().to_string() + " (uTP)"));
   }
 
   std::shared_ptr<UtpService*> service_;
   utp::Socket* socket_;  ///< nullptr once it is the stream's
-  Done done_;
+  PeerTransport::Done done_;
   TimePoint begun_;
 };
 
-std::unique_ptr<UtpService::Dial> UtpService::dial(const Endpoint& endpoint, Done done) {
+std::unique_ptr<PeerTransport::Attempt> UtpService::dial(const Endpoint& endpoint,
+                                                         PeerTransport::Done done) {
   utp::Socket* const socket =
       port_for(endpoint) != nullptr ? mux_.connect(endpoint, now()) : nullptr;
   if (socket == nullptr) {

@@ -10,6 +10,7 @@
 
 #include "swarm/base/result.h"
 #include "swarm/net/peer_stream.h"
+#include "swarm/net/peer_transport.h"
 #include "swarm/net/udp_port.h"
 #include "swarm/utp/mux.h"
 
@@ -18,16 +19,6 @@ namespace swarmfs::net {
 /// On the executor's thread.
 class UtpService final : private utp::PacketSink {
  public:
-  struct Dialled {
-    std::unique_ptr<PeerStream> stream;
-    std::optional<Duration> rtt;  ///< that the connection's own handshake took
-  };
-  using Done = std::function<void(Result<Dialled>)>;
-  /// A connection that is being opened. Letting go of it ends that, without an answer.
-  class Dial {
-   public:
-    virtual ~Dial() = default;
-  };
   /// Gets a connection that a peer has opened.
   using OnAccepted = std::function<void(std::unique_ptr<PeerStream>, const Endpoint&)>;
 
@@ -37,8 +28,8 @@ class UtpService final : private utp::PacketSink {
   /// Speaks over this port from now on, with peers of its family; one port for each family. It
   /// outlives the service, or its being stopped.
   void add_port(UdpPort& port);
-  /// Opens a connection; `done` comes later, once, within ten seconds, unless the dial is let go.
-  std::unique_ptr<Dial> dial(const Endpoint& endpoint, Done done);
+  /// PeerTransport::connect() over uTP; `done` comes within ten seconds.
+  std::unique_ptr<PeerTransport::Attempt> dial(const Endpoint& endpoint, PeerTransport::Done done);
   /// Ends all connections, with a word to each peer. Streams that are left fail from then on.
   void stop();
 
@@ -68,6 +59,19 @@ class UtpService final : private utp::PacketSink {
   /// What the kernel had no room for: a batch at most, since nothing is sent until it is gone.
   std::vector<std::pair<Endpoint, Bytes>> held_;
   std::shared_ptr<UtpService*> self_ = std::make_shared<UtpService*>(this);
+};
+
+/// Connections to peers over uTP, for the dialer.
+class UtpTransport final : public PeerTransport {
+ public:
+  /// The service outlives this.
+  explicit UtpTransport(UtpService& service) : service_(service) {}
+  std::unique_ptr<Attempt> connect(const Endpoint& endpoint, Done done) override {
+    return service_.dial(endpoint, std::move(done));
+  }
+
+ private:
+  UtpService& service_;
 };
 
 }  // namespace swarmfs::net
