@@ -43,7 +43,7 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
   add_dht_options(command, options);
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
-  command.add_flag("--no-utp", options.no_utp, "Speak TCP with peers, never uTP (over UDP)");
+  command.add_flag("--utp", options.utp, "Speak uTP (over UDP) with peers too, not TCP alone");
   command.add_flag("--no-tcp", options.no_tcp)->group("");  // hidden: it leaves most peers out
 }
 

@@ -36,7 +36,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   config.encryption = options.encryption;
   config.dht = std::move(*dht);
   config.tcp = !options.no_tcp;
-  config.utp = !options.no_utp;
+  config.utp = options.utp || options.no_tcp;
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);

@@ -34,7 +34,7 @@ struct SessionConfig {
   /// same addresses and ports, and silent until the first such torrent is there.
   std::optional<DhtConfig> dht{};
   bool tcp = true;
-  bool utp = true;  ///< over UDP, at the numbers of the TCP ports
+  bool utp = false;  ///< over UDP, at the numbers of the TCP ports
 };
 
 /// All methods on the io_context's thread, or before it runs.

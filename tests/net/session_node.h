@@ -28,13 +28,20 @@ using namespace std::chrono_literals;
 
 inline constexpr auto kPatience = 60s;
 
+inline SessionConfig config_of(const char* listen, Encryption encryption) {
+  SessionConfig config;
+  config.listen = {*Endpoint::parse(listen)};
+  config.encryption = encryption;
+  return config;
+}
+
 /// A session on a thread of its own, with one torrent.
 class Node {
  public:
   Node(const TestContent& content, bool seed, std::vector<Endpoint> peers = {},
        const char* listen = "127.0.0.1:0", Encryption encryption = Encryption::prefer)
       : store(content.layout()),
-        session_(io_, SessionConfig{{*Endpoint::parse(listen)}, encryption},
+        session_(io_, config_of(listen, encryption),
                  std::make_shared<spdlog::logger>(
                      "test", std::make_shared<spdlog::sinks::null_sink_mt>())) {
     if (seed)
