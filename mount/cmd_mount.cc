@@ -3,11 +3,14 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "mount/cache_folder.h"
 #include "mount/commands.h"
+#include "mount/control.h"
 #include "mount/daemon.h"
+#include "mount/json_fields.h"
 #include "mount/link.h"
 #include "mount/mountpoint.h"
 #include "mount/supervisor.h"
@@ -21,6 +24,7 @@ namespace stdfs = std::filesystem;
 struct CommandLine {
   std::vector<std::string> paths;  ///< manifests, then the mount point
   bool foreground = false;
+  bool wait = false;  ///< for the metadata of links
   bool no_restart = false;
   unsigned watchdog_s = 20;
   unsigned read_timeout_s = 60;
@@ -89,12 +93,42 @@ int serve(const Context& context, CommandLine& line, Readiness& readiness) {
   return supervise(options, std::move(ports));
 }
 
+/// Asks the mount that has just begun until every link has led somewhere. Who interrupts this ends
+/// the waiting alone.
+int wait_for_metadata(const std::string& mountpoint) {
+  using nlohmann::json;
+  const auto folder = control_folder();
+  if (!folder) return report(folder.error());
+  while (true) {
+    const auto reply = control_send(control_path(*folder, mountpoint), {{"command", "list"}},
+                                    std::chrono::seconds(10));
+    if (!reply) return report(reply.error());
+    std::size_t waiting = 0, broken = 0;
+    const auto torrents = objects_of(json::parse(*reply).value("list", json::object()), "torrents");
+    std::string why;
+    for (const json& torrent : torrents) {
+      const std::string state = torrent.value("state", "");
+      if (state == "metadata") ++waiting;
+      if (state != "broken") continue;
+      ++broken;
+      if (why.empty()) why = text_of(torrent, "error");
+    }
+    if (waiting == 0 && broken > 0 && broken == torrents.size())
+      return report(fail(ErrorKind::bad_input, why));
+    if (waiting == 0) return kOk;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 int run_mount(Context& context, CommandLine& line) {
   if (auto prepared = prepare(context, line); !prepared) return report(prepared.error());
   // Two threads allocate blocks; an arena for each of the others would only hold memory back.
   mallopt(M_ARENA_MAX, 2);
   const auto body = [&](Readiness& readiness) { return serve(context, line, readiness); };
-  return line.foreground ? stay(body) : daemonize(body);
+  if (line.foreground) return stay(body);
+  const std::string mountpoint = line.mount.mountpoint;
+  const int code = daemonize(body);
+  return code == kOk && line.wait ? wait_for_metadata(mountpoint) : code;
 }
 
 }  // namespace
@@ -110,8 +144,8 @@ void add_mount(CLI::App& app, Context& context) {
       ->type_name("[MANIFEST|FOLDER]... MOUNTPOINT")
       ->required()
       ->expected(1, -1);
-  command->add_flag("--wait", line->mount.wait,
-                    "Return only when the metadata of every link is here");
+  command->add_flag("--wait", line->wait,
+                    "Return only when the metadata of every link is here (not with -f)");
   command->add_flag("-f,--foreground", line->foreground, "Stay, instead of becoming a daemon");
   command
       ->add_option("--cache-dir", line->cache_folder,

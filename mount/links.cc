@@ -269,11 +269,4 @@ bool Links::pending() const {
                      [](const EntryPtr& e) { return e->state != Entry::State::broken; });
 }
 
-std::optional<Error> Links::first_broken() const {
-  const std::lock_guard lock(mutex_);
-  for (const EntryPtr& entry : entries_)
-    if (entry->error) return entry->error;
-  return std::nullopt;
-}
-
 }  // namespace swarmfs::mount

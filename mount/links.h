@@ -57,8 +57,6 @@ class Links {
   std::string text_of(const std::string& name) const;
   /// Whether any waits that is not broken.
   bool pending() const;
-  /// The error of the first that is broken.
-  std::optional<Error> first_broken() const;
 
   /// Ends what is under way; the loop still turns. Before the torrents' stop().
   void stop();

@@ -129,21 +129,6 @@ Result<> MountService::open_control() {
   return {};
 }
 
-Result<> MountService::wait_for_metadata() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  const auto told_to_end = [&] {
-    return sigpending(&signals) == 0 &&
-           (sigismember(&signals, SIGINT) == 1 || sigismember(&signals, SIGTERM) == 1);
-  };
-  while (links_->pending()) {
-    if (told_to_end()) return fail(ErrorKind::cancelled, "stopped while it waited for metadata");
-    std::this_thread::sleep_for(20ms);
-  }
-  if (const auto error = links_->first_broken(); error && torrents_->list().empty()) return *error;
-  return {};
-}
-
 void MountService::end() {
   options_.hooks.on_ending();
   fuse_->stop();

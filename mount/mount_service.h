@@ -36,7 +36,6 @@ struct MountOptions {
   std::filesystem::path cache_folder;
   NetworkOptions network;
   bool on_demand = false;
-  bool wait = false;  ///< for the metadata of links, before the mount is said to be ready
   bool allow_other = false;
   bool passthrough = true;  ///< where the kernel and our privileges allow it
   Duration read_timeout = std::chrono::seconds(60);
@@ -55,10 +54,6 @@ class MountService {
   /// Returns when it is unmounted, or by SIGINT or SIGTERM; SIGHUP has folders of manifests looked
   /// through again. An ExitCode.
   int run();
-
-  /// Returns once every link has led to its torrent, or a signal to end is pending: then, and if
-  /// all that is mounted came to nothing, with an error.
-  Result<> wait_for_metadata();
 
   /// Thread-safe; may take seconds if the loop is busy. As ControlHandlers::status.
   nlohmann::json status();

@@ -53,11 +53,8 @@ int Worker::run(MountOptions options, const std::function<void()>& on_visible) {
   options.hooks.on_mounted = [this](unsigned connection) { on_mounted(connection); };
   options.hooks.on_first_open = [this] { link_.send(Note::opened); };
   options.hooks.on_ending = [this] { link_.send(Note::ending); };
-  const bool wait = options.wait;
   auto service = MountService::start(std::move(options), logger_);
   if (!service) return failed(service.error());
-  if (wait)
-    if (auto waited = (*service)->wait_for_metadata(); !waited) return failed(waited.error());
   on_visible();
   const auto serving = [this](MountService* now) {
     const std::lock_guard lock(mutex_);
