@@ -17,7 +17,7 @@ namespace swarmfs::mount {
 struct NetworkOptions {
   std::vector<std::string> listen;
   std::vector<std::string> peers;
-  std::vector<std::string> web_seeds;
+  std::vector<std::string> web_seeds{};
   bool manifest_web_seeds = true;
   engine::RateLimits limits{};  ///< of all torrents together
   net::Encryption encryption = net::Encryption::prefer;

@@ -122,7 +122,7 @@ class Session {
   std::uint16_t port_ = 0;
   std::list<Listener> listeners_;
   std::vector<std::unique_ptr<UdpPort>> udp_;  ///< for both the hash table and uTP
-  std::optional<DhtService> dht_;  ///< on udp_; its table is written on disk_
+  std::optional<DhtService> dht_;              ///< on udp_; its table is written on disk_
   PeerGreeter greeter_;
   UtpService utp_;
   std::vector<Member> members_;
