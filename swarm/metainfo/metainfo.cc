@@ -24,6 +24,7 @@ Result<Bytes> read_torrent(const std::filesystem::path& path) {
     bytes.resize(bytes.size() - kChunk + got);
   } while (got > 0 && bytes.size() <= kMaxTorrentSize);
   if (std::ferror(file.get()) != 0) return Error::from_errno(EIO, path.string());
+  bytes.shrink_to_fit();  // whoever keeps them keeps no more than that
   return bytes;
 }
 
