@@ -11,6 +11,8 @@
 namespace swarmfs::net {
 
 namespace asio = boost::asio;
+
+static constexpr std::size_t kReadSize = 256 * 1024;
 using boost::system::error_code;
 
 /// Bytes on their way out: protocol bytes, or a block's header and, once it is there, its payload.
@@ -43,7 +45,9 @@ void PeerConnection::wait_readable() {
 
 void PeerConnection::read_some() {
   // One buffer for all connections of the thread: a connection at rest costs no buffer.
-  static thread_local std::array<std::uint8_t, 256 * 1024> buffer;
+  // Not of static storage, of which every thread of the process would get its own at its start.
+  static thread_local const auto room = std::make_unique_for_overwrite<std::uint8_t[]>(kReadSize);
+  const MutableByteView buffer(room.get(), kReadSize);
   if (closed_) return;
   if (unsent_ > kMaxUnsent || events_.congested()) {
     paused_ = true;

@@ -140,7 +140,9 @@ void UdpPort::wait() {
 }
 
 void UdpPort::receive() {
-  static thread_local Batch batch;
+  // Not of static storage, of which every thread of the process would get its own at its start.
+  static thread_local const auto room = std::make_unique_for_overwrite<Batch>();
+  Batch& batch = *room;
   const auto alive = std::weak_ptr(alive_);
   for (unsigned turn = 0; turn < kBatchesPerTurn; ++turn) {
     batch.prepare();
