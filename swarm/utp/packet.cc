@@ -25,10 +25,8 @@ std::optional<Packet> parse_packet(ByteView datagram) {
   for (std::uint8_t kind = p[1]; kind != kNoExtension;) {
     if (rest.size() < 2 || rest.size() - 2 < rest[1]) return std::nullopt;
     const ByteView body = rest.subspan(2, rest[1]);
-    if (kind == kSelectiveAck) {
-      if (body.empty() || body.size() % 4 != 0) return std::nullopt;
-      packet.selective_ack = body;
-    }
+    // BEP 29 wants a multiple of four bytes; libtorrent sends as many as it needs.
+    if (kind == kSelectiveAck) packet.selective_ack = body;
     kind = rest[0];
     rest = rest.subspan(2 + body.size());
   }

@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument("--utp", action="store_true", help="allow uTP besides TCP")
     parser.add_argument("--encryption", choices=("forced", "off"), default="",
                         help="no connection but in RC4, or none with it")
+    parser.add_argument("--no-tcp", action="store_true", help="uTP alone, with --utp")
     parser.add_argument("--up", type=int, default=0, help="upload limit, bytes per second")
     parser.add_argument("--down", type=int, default=0, help="download limit, bytes per second")
     parser.add_argument("--sequential", action="store_true")
@@ -48,6 +49,7 @@ def settings(args):
         "listen_interfaces": f"0.0.0.0:{args.port},[::]:{args.port}",
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_utp": args.utp, "enable_incoming_utp": args.utp,
+        "enable_outgoing_tcp": not args.no_tcp, "enable_incoming_tcp": not args.no_tcp,
         "close_redundant_connections": False,
         "allow_multiple_connections_per_ip": True,
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.status_notification
