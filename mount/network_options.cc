@@ -20,13 +20,21 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
       ->type_name("A:P")
       ->allow_extra_args(false);
   command
-      .add_option("--encryption", options.encryption,
-                  "prefer: take peers with and without it, and dial with it who hangs up without "
-                  "(the default); require: nobody without it; forbid: nobody with it")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, net::Encryption>{{"prefer", net::Encryption::prefer},
-                                                 {"require", net::Encryption::require},
-                                                 {"forbid", net::Encryption::forbid}}))
+      .add_option_function<std::string>(
+          "--encryption",
+          [&options](const std::string& text) {
+            static const std::map<std::string, net::Encryption> kPolicies{
+                {"prefer", net::Encryption::prefer},
+                {"require", net::Encryption::require},
+                {"forbid", net::Encryption::forbid}};
+            const auto policy = kPolicies.find(text);
+            if (policy == kPolicies.end())
+              throw CLI::ValidationError("--encryption",
+                                         "is prefer, require or forbid, not '" + text + "'");
+            options.encryption = policy->second;
+          },
+          "prefer: take peers with and without it, and dial with it who hangs up without (the "
+          "default); require: nobody without it; forbid: nobody with it")
       ->type_name("prefer|require|forbid");
   command
       .add_option(
@@ -34,8 +42,9 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
           "Fetch from this web server too, which has the same files (it may be a local one)")
       ->type_name("URL")
       ->allow_extra_args(false);
-  command.add_flag("!--no-web-seeds", options.manifest_web_seeds,
-                   "Leave the web seeds that a torrent names alone");
+  command.add_flag_callback(
+      "--no-web-seeds", [&options] { options.manifest_web_seeds = false; },
+      "Leave the web seeds that a torrent names alone");
   command
       .add_flag("--no-dht", options.no_dht,
                 "Do not use the distributed hash table, which finds peers without a tracker")
