@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "swarm/engine/address_policy.h"
-
 namespace swarmfs::net {
 
 static std::vector<Sha1Hash> hashes_in_dht(const InfoHashes& hashes) {
@@ -19,11 +17,7 @@ PeerSearch::PeerSearch(boost::asio::any_io_executor executor, TrackerClient& cli
     : trackers_(
           executor, client, config, [this] { return stats_ ? stats_() : TorrentTrackers::Stats{}; },
           [this](const TorrentTrackers::Found& found) {
-            if (!found_) return;
-            std::vector<Endpoint> peers;
-            for (const Endpoint& peer : found.peers)
-              if (engine::may_connect(found.scope, peer.address)) peers.push_back(peer);
-            found_(peers, engine::PeerSource::tracker);
+            give(found.peers, found.scope, engine::PeerSource::tracker);
           },
           logger) {
   if (dht == nullptr) return;
@@ -34,13 +28,9 @@ PeerSearch::PeerSearch(boost::asio::any_io_executor executor, TrackerClient& cli
         return TorrentDht::Us{stats.port, stats.left == 0};
       },
       [this](const dht::FoundPeers& found) {
-        if (!found_) return;
         // A node on the local network may name local peers, and nobody else may.
-        const auto scope = engine::scope_after(engine::Scope::local, found.from.address);
-        std::vector<Endpoint> peers;
-        for (const Endpoint& peer : found.peers)
-          if (engine::may_connect(scope, peer.address)) peers.push_back(peer);
-        found_(peers, engine::PeerSource::dht);
+        give(found.peers, engine::scope_after(engine::Scope::local, found.from.address),
+             engine::PeerSource::dht);
       },
       std::move(logger));
 }
@@ -68,6 +58,16 @@ void PeerSearch::stop(std::function<void()> done) {
 void PeerSearch::restart() {
   if (dht_) dht_->start();
   trackers_.restart();
+}
+
+/// Hands on those that who named them may lead to.
+void PeerSearch::give(const std::vector<Endpoint>& named, engine::Scope scope,
+                      engine::PeerSource source) {
+  if (!found_) return;
+  std::vector<Endpoint> peers;
+  for (const Endpoint& peer : named)
+    if (engine::may_connect(scope, peer.address)) peers.push_back(peer);
+  found_(peers, source);
 }
 
 void PeerSearch::serve(Stats stats, Found found) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "swarm/engine/address_policy.h"
 #include "swarm/engine/peer_book.h"
 #include "swarm/net/torrent_dht.h"
 #include "swarm/net/torrent_trackers.h"
@@ -48,6 +49,8 @@ class PeerSearch {
   std::vector<std::string> words() const;
 
  private:
+  void give(const std::vector<Endpoint>& named, engine::Scope scope, engine::PeerSource source);
+
   Stats stats_;
   Found found_;
   TorrentTrackers trackers_;
