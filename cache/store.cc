@@ -111,13 +111,27 @@ Result<> Store::open_record() {
 
 Store::~Store() {
   flusher_ = {};
-  on_lost_ = nullptr;
+  set_on_lost(nullptr);
   const Result<> flushed = flush();
   // Left unmarked after a failure, so that the next run looks for what is there unrecorded.
   if (flushed && losses_ == 0 && record_ && opened_) (void)record_->mark_clean();
 }
 
-void Store::set_on_lost(std::function<void(PieceIndex)> on_lost) { on_lost_ = std::move(on_lost); }
+void Store::set_on_lost(std::function<void(PieceIndex)> on_lost) {
+  const std::lock_guard lock(mutex_);
+  on_lost_ = std::move(on_lost);
+}
+
+void Store::tell_lost(std::span<const PieceIndex> pieces) {
+  if (pieces.empty()) return;
+  std::function<void(PieceIndex)> on_lost;
+  {
+    const std::lock_guard lock(mutex_);
+    on_lost = on_lost_;
+  }
+  if (!on_lost) return;
+  for (const PieceIndex piece : pieces) on_lost(piece);
+}
 
 // ---- Writing ----
 
@@ -331,7 +345,7 @@ bool Store::drop(PieceIndex piece, PieceStates::Seen seen) {
     ++stats_.pieces_lost;
     wake_.notify_all();
   }
-  if (on_lost_) on_lost_(piece);
+  tell_lost({&piece, 1});
   return true;
 }
 
@@ -340,8 +354,7 @@ bool Store::drop(PieceIndex piece, PieceStates::Seen seen) {
 Result<> Store::flush() {
   std::vector<PieceIndex> lost;
   const Result<> done = flush_batch(lost);
-  if (on_lost_)
-    for (const PieceIndex piece : lost) on_lost_(piece);
+  tell_lost(lost);
   return done;
 }
 

@@ -145,6 +145,7 @@ class Store final : public PieceStore {
   bool drop(PieceIndex piece, PieceStates::Seen seen);
   void add_written(PieceIndex piece);
 
+  void tell_lost(std::span<const PieceIndex> pieces);
   Result<> flush_batch(std::vector<PieceIndex>& lost);
   Batch take_batch();
   void lose_unsynced(const Batch& batch, std::vector<PieceIndex>& lost);
@@ -155,7 +156,6 @@ class Store final : public PieceStore {
   std::unique_ptr<DiskLock> lock_;
   const StoreOptions options_;
   const VerifyPiece verify_;
-  std::function<void(PieceIndex)> on_lost_;
   PieceFiles files_;
   PieceStates states_;
   StoreFound found_;
@@ -163,6 +163,7 @@ class Store final : public PieceStore {
 
   mutable std::mutex mutex_;  // guards what follows, and every change of states_ but a re-check's
   std::condition_variable_any wake_;
+  std::function<void(PieceIndex)> on_lost_;
   Batch pending_;
   std::uint64_t losses_ = 0;  // failed syncs so far
   StoreStats stats_;

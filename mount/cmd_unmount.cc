@@ -42,8 +42,9 @@ bool detach_by_kernel(const std::string& path) {
 
 /// For a daemon that is dead or does not listen: cuts its connection, without which whoever waits
 /// would wait on, and takes the mount away.
-int by_force(const std::string& path, unsigned connection) {
-  const bool cut = abort_connection(connection) || detach_by_kernel(path);
+int by_force(const std::string& path, const MountEntry& entry) {
+  if (mount_on(path) != entry) return kOk;  // gone in the end; its numbers may be another's
+  const bool cut = abort_connection(entry.connection) || detach_by_kernel(path);
   // A daemon that lives takes a mount away itself once its connection is cut.
   const auto detached = gone(path) ? Result<>() : detach_mount(path);
   if (!gone(path))
@@ -65,7 +66,7 @@ int run(const std::string& mountpoint) {
   if (!folder) return report(folder.error());
   const std::string socket = control_path(*folder, *path);
   if (control_request(socket, "unmount", kAnswerTime) && wait_gone(*path, socket)) return kOk;
-  return by_force(*path, entry->connection);
+  return by_force(*path, *entry);
 }
 
 }  // namespace

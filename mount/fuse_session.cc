@@ -96,6 +96,7 @@ struct FuseSession::Impl {
   void serve(std::atomic<std::uint64_t>& turn);
   void connection_gone();
   void detach_own_mount();
+  bool connection_is_dead() const;
   bool wait_ended(std::optional<Duration> at_most);
   void end_threads();
   void destroy();
@@ -164,6 +165,12 @@ void FuseSession::Impl::connection_gone() {
 void FuseSession::Impl::detach_own_mount() {
   const auto entry = mount_on(mountpoint);
   if (entry && entry->connection == connection) static_cast<void>(detach_mount(mountpoint));
+}
+
+/// Its number may then be that of another mount, even in the same place.
+bool FuseSession::Impl::connection_is_dead() const {
+  pollfd device{fuse_session_fd(session), POLLIN, 0};
+  return ::poll(&device, 1, 0) > 0 && (device.revents & POLLERR) != 0;
 }
 
 bool FuseSession::Impl::wait_ended(std::optional<Duration> at_most) {
@@ -260,7 +267,8 @@ void FuseSession::stop() {
     impl_->bridge.reads.stop();
     detach();  // closing the device does the rest
     // Files held open keep the connection; then it is cut.
-    if (!impl_->wait_ended(kGrace) && impl_->connection) abort_connection(*impl_->connection);
+    if (!impl_->wait_ended(kGrace) && impl_->connection && !impl_->connection_is_dead())
+      abort_connection(*impl_->connection);
   }
   impl_->bridge.reads.stop();
   impl_->bridge.watch.stop();
@@ -296,10 +304,7 @@ void FuseSession::forget_pages(const ContentSource& source) {
 }
 
 void FuseSession::detach() {
-  // Once the connection is gone, its number may be that of another mount in the same place.
-  pollfd device{fuse_session_fd(impl_->session), POLLIN, 0};
-  if (::poll(&device, 1, 0) > 0 && (device.revents & POLLERR) != 0) return;
-  impl_->detach_own_mount();
+  if (!impl_->connection_is_dead()) impl_->detach_own_mount();
 }
 
 const std::string& FuseSession::mountpoint() const { return impl_->mountpoint; }

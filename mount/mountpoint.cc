@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "mount/unique_mounts.h"
+
 extern char** environ;
 
 namespace swarmfs::mount {
@@ -65,6 +67,15 @@ std::vector<TableLine> mount_table() {
       line.entry.connection =
           static_cast<unsigned>(std::strtoul(device.c_str() + colon + 1, nullptr, 10));
     lines.push_back(std::move(line));
+  }
+  const auto ours = [](const TableLine& line) { return line.entry.type == kMountType; };
+  if (std::none_of(lines.begin(), lines.end(), ours)) return lines;
+  const auto known = unique_mounts();
+  for (TableLine& line : lines) {
+    if (!ours(line)) continue;
+    for (const UniqueMount& mount : known)
+      if (mount.id == line.entry.id && mount.minor == line.entry.connection)
+        line.entry.unique = mount.unique;
   }
   return lines;
 }
@@ -226,7 +237,7 @@ Removal remove_dead_mount(const MountEntry& mount) {
   const auto place = place_of(mount);
   if (!place) return Removal::gone;
   const Sight sight = mount_on(*place) == mount ? look_at(*place, mount) : Sight::another;
-  // The numbers may be another's by now.
+  // Before Linux 6.8 the numbers may be another's by now.
   if (sight == Sight::answers) return Removal::lives;
   // Of a dead process it is cut already; one that hangs in the kernel keeps it up.
   const bool cut = abort_connection(mount.connection);

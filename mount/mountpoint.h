@@ -17,6 +17,9 @@ struct MountEntry {
   unsigned id = 0;          ///< of the mount, wherever it is moved; used again for later ones
   unsigned connection = 0;  ///< number of the FUSE connection; used again too
   std::string type;
+  /// Of a mount of ours, what no other mount ever has; 0 where the kernel does not tell (before
+  /// Linux 6.8).
+  std::uint64_t unique = 0;
   bool operator==(const MountEntry&) const = default;
 };
 
@@ -47,7 +50,7 @@ enum class Removal : std::uint8_t {
   gone,     ///< it was not there any more
   removed,  ///< readers got ENOTCONN, and it is off the tree
   covered,  ///< another file system is mounted over it: readers got ENOTCONN, the mount stays
-  lives,    ///< what has its numbers answers, so it is another's: nothing was done
+  lives,    ///< it answers, so it is another's with the same numbers: nothing was done
   refused,  ///< the system would not unmount it
 };
 /// Removes a mount whose process is dead or stuck, wherever it has been moved to, and nothing else.

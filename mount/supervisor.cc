@@ -345,7 +345,11 @@ void Supervisor::reap() {
 }
 
 void Supervisor::on_death(int status) {
-  const bool unmounted = remove_mount(*worker_);
+  // One that ended in order has left no mount. Where the kernel tells mounts apart only by numbers
+  // that are given out anew, what is there now is another's.
+  const bool left_none = WIFEXITED(status) && WEXITSTATUS(status) == kOk && worker_->mount &&
+                         worker_->mount->unique == 0;
+  const bool unmounted = left_none || remove_mount(*worker_);
   const Worker dead = *std::exchange(worker_, std::nullopt);
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   const bool in_order =
