@@ -1,59 +1,53 @@
 #include "swarm/net/resolver.h"
 
-#include <boost/asio/ip/tcp.hpp>
+#include <fcntl.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <memory>
 
 #include "swarm/net/asio_glue.h"
+#include "swarm/net/name_threads.h"
 
 namespace swarmfs::net {
 namespace {
 
-using asio::ip::tcp;
+/// So that names nobody answers for do not hold up the others.
+constexpr unsigned kThreads = 16;
 
-/// Shared with the resolver's handler, which may run long after the coroutine has gone.
-struct Lookup {
-  explicit Lookup(const asio::any_io_executor& executor) : resolver(executor), ended(executor) {}
-  tcp::resolver resolver;
-  asio::steady_timer ended;  ///< cancelled when the answer is there
-  bool answered = false;
-  boost::system::error_code error;
-  std::vector<IpAddress> addresses;
-};
+/// Never destroyed: its threads may outlive main().
+NameThreads& system_threads() {
+  static auto& threads = *new NameThreads(ask_system, kThreads);
+  return threads;
+}
 
 }  // namespace
 
 asio::awaitable<Result<std::vector<IpAddress>>> resolve(std::string host, Hosts hosts,
                                                         Duration timeout) {
+  return resolve(std::move(host), std::move(hosts), timeout, system_threads());
+}
+
+asio::awaitable<Result<std::vector<IpAddress>>> resolve(std::string host, Hosts hosts,
+                                                        Duration timeout, NameThreads& threads) {
   if (const auto literal = IpAddress::parse(host)) co_return std::vector<IpAddress>{*literal};
   if (const auto known = hosts.find(host); known != hosts.end()) co_return known->second;
 
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const auto lookup = std::make_shared<Lookup>(executor);
-  lookup->ended.expires_after(timeout);
-  lookup->resolver.async_resolve(
-      host, "", [lookup](const boost::system::error_code& error, const auto& results) {
-        lookup->answered = true;
-        lookup->error = error;
-        for (const auto& entry : results) {
-          const IpAddress address = from_asio(entry.endpoint().address());
-          if (std::find(lookup->addresses.begin(), lookup->addresses.end(), address) ==
-              lookup->addresses.end())
-            lookup->addresses.push_back(address);
-        }
-        lookup->ended.cancel();
-      });
-  co_await lookup->ended.async_wait(kAwait);
-  if (!lookup->answered) {
-    lookup->resolver.cancel();
-    co_return fail(ErrorKind::timed_out, "looking up " + host + ": no answer in time");
-  }
-  if (lookup->error || lookup->addresses.empty())
-    co_return fail(ErrorKind::not_found,
-                   "looking up " + host + ": " +
-                       (lookup->error ? lookup->error.message() : "it has no address"));
-  co_return lookup->addresses;
+  const auto question = threads.ask(host);
+  // A descriptor of its own, which the thread does not know: it may answer when the loop is gone.
+  const int fd = ::fcntl(question->fd(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) co_return Error::from_errno(errno, "looking up " + host);
+  const auto answered = std::make_shared<asio::posix::stream_descriptor>(executor, fd);
+  asio::steady_timer limit(executor, timeout);
+  limit.async_wait([answered](const boost::system::error_code& error) {
+    if (!error) answered->cancel();
+  });
+  const auto [error] =
+      co_await answered->async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
+  if (error) co_return fail(ErrorKind::timed_out, "looking up " + host + ": no answer in time");
+  co_return question->take();
 }
 
 }  // namespace swarmfs::net

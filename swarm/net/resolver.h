@@ -12,13 +12,20 @@
 
 namespace swarmfs::net {
 
+class NameThreads;
+
 /// Names with fixed addresses, asked before the system.
 using Hosts = std::map<std::string, std::vector<IpAddress>>;
 
 /// The addresses of `host`, in the system's order and never empty. A literal address needs no
 /// resolver and no thread. Errors: not_found, timed_out after `timeout`. The caller may be
-/// cancelled at once even though getaddrinfo() itself cannot: its late answer is dropped.
+/// cancelled at once, and the loop may end, even though getaddrinfo() itself cannot: its late
+/// answer finds nobody.
 boost::asio::awaitable<Result<std::vector<IpAddress>>> resolve(std::string host, Hosts hosts,
                                                                Duration timeout);
+/// The same, asking in these threads instead of those of the process.
+boost::asio::awaitable<Result<std::vector<IpAddress>>> resolve(std::string host, Hosts hosts,
+                                                               Duration timeout,
+                                                               NameThreads& threads);
 
 }  // namespace swarmfs::net

@@ -149,8 +149,8 @@ class SupervisorCase(unittest.TestCase):
     # --- What a user does
 
     def env(self):
-        return {**os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.runtime),
-                "XDG_CACHE_HOME": str(self.cache)}
+        return {"SWARMFS_NO_DHT": "1", **os.environ, "HOME": str(self.home),
+                "XDG_RUNTIME_DIR": str(self.runtime), "XDG_CACHE_HOME": str(self.cache)}
 
     def as_user(self):
         return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid,
@@ -173,12 +173,12 @@ class SupervisorCase(unittest.TestCase):
             self.note_pids()
         return done
 
-    def foreground(self, *extra, manager=None, env=None, **kwargs):
-        """In the foreground; returns when it says that it is ready, to a manager of its own unless
-        there is one."""
+    def foreground(self, *extra, manager=None, env=None, within=(), **kwargs):
+        """In the foreground, started by the command `within`; returns when it says that it is
+        ready, to a manager of its own unless there is one."""
         manager = manager or Manager(self, f"@swarmfs-test-{os.getpid()}-{id(extra)}")
         process = subprocess.Popen(
-            self.mount_argv("-f", *extra, **kwargs), cwd="/", stdin=subprocess.DEVNULL,
+            [*within, *self.mount_argv("-f", *extra, **kwargs)], cwd="/", stdin=subprocess.DEVNULL,
             env={**self.env(), "NOTIFY_SOCKET": manager.name, **(env or {})}, **self.as_user())
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
 import unittest
@@ -218,6 +219,27 @@ class Ended(SupervisorCase):
     def test_when_both_are_killed_an_ordinary_user_clears_up(self):
         self.be_ordinary()
         self.check_both_killed()
+
+
+class Unanswered(SupervisorCase):
+    """A name server that says nothing."""
+
+    def test_does_not_hold_up_the_end(self):
+        if os.geteuid() != 0:
+            self.skipTest("gives the program a name server of its own, which only root can")
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(("127.0.0.53", 53))
+        names = self.dir / "resolv.conf"
+        names.write_text("nameserver 127.0.0.53\n")
+        process = self.foreground(
+            "--dht-bootstrap", "node.example:6881", env={"SWARMFS_NO_DHT": ""},
+            within=["unshare", "--mount", "sh", "-c",
+                    'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(names)])
+        server.settimeout(10)
+        server.recv(512)  # it has asked, and waits
+        process.terminate()
+        self.assertEqual(process.wait(2 * ARGS.slack), OK)
 
 
 class Elsewhere(SupervisorCase):
