@@ -61,7 +61,8 @@ void start(asio::io_context& io, NameThreads& threads, std::string host, Duratio
   asio::co_spawn(
       io,
       [](NameThreads& t, std::string name, Duration limit, Answer& out) -> asio::awaitable<void> {
-        out = co_await resolve(std::move(name), {}, limit, t);
+        Hosts none;
+        out = co_await resolve(std::move(name), std::move(none), limit, t);
       }(threads, std::move(host), timeout, answer),
       asio::detached);
 }
