@@ -67,7 +67,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
   void wait_writable(Ready ready) {
     if (error_ != 0) return post(std::move(ready));
     writer_ = std::move(ready);
-    if (exchange_->writable()) wait_for_room();
+    if (shaken()) wait_for_room();
   }
 
   ssize_t read(MutableByteView into) {
@@ -111,7 +111,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
 
   PeerLink link() const {
     PeerLink link = below_->link();
-    link.encrypted = exchange_->state() != Exchange::State::done || exchange_->writer() != nullptr;
+    link.encrypted = !shaken() || exchange_->writer() != nullptr;
     return link;
   }
 
@@ -128,6 +128,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
     return -1;
   }
   bool under_way() const { return error_ == 0 && exchange_->state() == Exchange::State::under_way; }
+  bool shaken() const { return exchange_->state() == Exchange::State::done; }
   void post(Ready ready) {
     asio::post(executor_, [self = shared_from_this(), ready = std::move(ready)] {
       if (!self->closed_) ready();
@@ -139,7 +140,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
 
   /// How much of the bytes could be taken on: all that fits in with the exchange or the buffer.
   std::size_t take(ByteView bytes) {
-    if (!exchange_->writable())
+    if (!shaken())
       return initiator_ != nullptr ? initiator_->add_initial_payload(bytes) : 0;
     if (unsent_.size() >= kMaxUnsent) send_unsent();
     const std::size_t n = std::min(bytes.size(), kMaxUnsent - std::min(kMaxUnsent, unsent_.size()));
@@ -166,7 +167,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
       if (self->closed_) return;
       self->send_unsent();
       if (!self->unsent_.empty() && self->error_ == 0) return self->wait_for_room();
-      if (self->exchange_->writable() || self->error_ != 0) call(self->writer_);
+      if (self->shaken() || self->error_ != 0) call(self->writer_);
     });
   }
 
@@ -194,7 +195,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
     append(early_, exchange_->take_payload());
     send_unsent();
     if (error_ != 0) return;
-    if (!unsent_.empty() || (exchange_->writable() && writer_)) wait_for_room();
+    if (!unsent_.empty() || (shaken() && writer_)) wait_for_room();
     if (under_way() || !reader_) return;
     if (early_.empty()) {
       below_->wait_readable(std::exchange(reader_, nullptr));

@@ -85,7 +85,6 @@ void Exchange::finish() {
   const ByteView rest =
       selected_ == kRc4 ? decrypt(input_.size() - at_) : ByteView(input_).subspan(at_);
   append(payload_, rest);
-  writable_ = true;
   state_ = State::done;
 }
 
@@ -162,9 +161,6 @@ void Initiator::send_request() {
   append(request, initial_);
   encrypt(request);
   sent_ = true;
-  if (allowed_ != kRc4) return;
-  selected_ = kRc4;
-  writable_ = true;
 }
 
 // --- who answers

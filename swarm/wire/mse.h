@@ -58,10 +58,7 @@ class Exchange {
   State state() const { return state_; }
   /// What was wrong; a line for a log.
   std::string_view why_failed() const { return why_; }
-  /// Whether the rest of the stream may be written: when done, or earlier where it is known then
-  /// how.
-  bool writable() const { return writable_; }
-  /// How the rest of the stream is read and written; null: plain. Once done or writable.
+  /// How the rest of the stream is read and written; null: plain. Once done.
   Rc4* reader() { return selected_ == kRc4 ? &*in_ : nullptr; }
   Rc4* writer() { return selected_ == kRc4 ? &*out_ : nullptr; }
 
@@ -93,7 +90,6 @@ class Exchange {
   std::optional<Rc4> out_;
   Bytes output_;
   Bytes payload_;
-  bool writable_ = false;
 
  private:
   Bytes input_;
@@ -105,8 +101,8 @@ class Exchange {
 /// Who has opened the connection, to a torrent it names.
 class Initiator final : public Exchange {
  public:
-  /// `provide`: kRc4, kPlain or both. Only with kRc4 alone the stream can be written before the
-  /// answer says what it is in.
+  /// `provide`: kRc4, kPlain or both. Also with kRc4 alone, when it is known what the stream will be
+  /// in, nothing follows message 3 before the answer: aria2 1.36 loses what it reads along with it.
   Initiator(const Sha1Hash& info_hash, std::uint32_t provide, Chance chance);
 
   /// The stream's first bytes, which go with message 3; how many of them were taken. None once that

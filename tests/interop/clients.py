@@ -25,6 +25,7 @@ class Client:
     needs_pads = True  # takes the pad files of a hybrid for files like any other
     makes_empty_files = True
     schemes = ("http", "udp")  # of the trackers that it can use
+    transports = ("tcp",)  # that it can be told to use
 
     def __init__(self, host):
         self.host = host
@@ -36,6 +37,12 @@ class Client:
     def absent(cls):
         """Why it cannot run here, or None."""
         return None if shutil.which(cls.program) else f"{cls.program} is not installed"
+
+    @classmethod
+    def told(cls, transport, encrypted):
+        """This client with nothing but this transport and, `encrypted`, nothing but RC4; else
+        plaintext, or as near to that as it goes."""
+        raise NotImplementedError
 
     @property
     def address(self):
@@ -66,10 +73,23 @@ class LibTorrent(Client):
     name = "libtorrent"
     versions = ("v1", "v2", "hybrid")
     needs_pads = False
+    transports = ("tcp", "utp")
 
     def __init__(self, host, **options):
         super().__init__(host)
         self.options = options
+
+    @classmethod
+    def told(cls, transport, encrypted):
+        options = {"encryption": "forced" if encrypted else "off"}
+        if transport == "utp":
+            options.update({"utp": True, "no-tcp": True})
+
+        class Told(cls):
+            def __init__(self, host):
+                super().__init__(host, **options)
+
+        return Told
 
     @classmethod
     def absent(cls):
@@ -124,6 +144,16 @@ class SwarmFs(Client):
     name = "swarmfs"
     versions = ("v1", "v2", "hybrid")
     needs_pads = False
+    transports = ("tcp", "utp")
+    flags = ()  # for every command that meets peers
+
+    @classmethod
+    def told(cls, transport, encrypted):
+        class Told(cls):
+            flags = ("--encryption", "require" if encrypted else "forbid",
+                     *(("--utp", "--no-tcp") if transport == "utp" else ()))
+
+        return Told
 
     @classmethod
     def absent(cls):
@@ -132,13 +162,13 @@ class SwarmFs(Client):
     def seed(self, torrent, data, extra=()):
         self.proc = self.host.start("seed", [
             SWARMFS, "seed", torrent.path, pathlib.Path(data) / torrent.name, "--listen",
-            f"0.0.0.0:{PORT}", *extra])
+            f"0.0.0.0:{PORT}", *self.flags, *extra])
         self.proc.wait_text(r"\n", 30)
         self.wait_listening()
 
     def download(self, torrent, out, peers=(), stay=False, extra=()):
         """With `stay` it goes on seeding when it has everything, until stopped."""
-        argv = [SWARMFS, "get", torrent.path, "-o", out, "--listen", f"0.0.0.0:{PORT}", *extra]
+        argv = [SWARMFS, "get", torrent.path, "-o", out, "--listen", f"0.0.0.0:{PORT}", *self.flags, *extra]
         argv += ["--seed"] if stay else []
         for peer in peers:
             argv += ["--peer", peer]
@@ -165,7 +195,7 @@ class SwarmFsMount(SwarmFs):
         self.point = pathlib.Path(out)
         self.point.mkdir(parents=True, exist_ok=True)
         argv = [SWARMFS, "mount", torrent.path, self.point, "-f", "--cache-dir", self.cache,
-                "--listen", f"0.0.0.0:{PORT}", *extra]
+                "--listen", f"0.0.0.0:{PORT}", *self.flags, *extra]
         for peer in peers:
             argv += ["--peer", peer]
         self.proc = self.host.start("mount", argv, env={"XDG_RUNTIME_DIR": str(self.dir)})

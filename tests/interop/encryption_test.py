@@ -17,38 +17,12 @@ import trackers
 FILES = {"set/big.bin": 5 * content.MIB + 77, "set/small.bin": 5}
 
 
-class LibTorrentForced(clients.LibTorrent):
-    """Takes and makes no connection but in RC4."""
-
-    name = "libtorrent-forced"
-
-    def __init__(self, host, **options):
-        super().__init__(host, encryption="forced", **options)
-
-
-class LibTorrentOff(clients.LibTorrent):
-    """Knows no encryption."""
-
-    name = "libtorrent-off"
-
-    def __init__(self, host, **options):
-        super().__init__(host, encryption="off", **options)
-
-
-class TransmissionRequired(foreign.Transmission):
-    name = "transmission-required"
-    encryption = 2
-
-
-class RTorrentRequired(foreign.RTorrent):
-    name = "rtorrent-required"
-    settings = "protocol.encryption.set = require,require_RC4,allow_incoming,try_outgoing\n"
-
-
-class Aria2Required(foreign.Aria2):
-    name = "aria2-required"
-    settings = ("--bt-require-crypto=true", "--bt-min-crypto-level=arc4")
-
+LibTorrentForced = clients.LibTorrent.told("tcp", encrypted=True)
+LibTorrentOff = clients.LibTorrent.told("tcp", encrypted=False)
+TransmissionRequired = foreign.Transmission.told("tcp", encrypted=True)
+RTorrentRequired = foreign.RTorrent.told("tcp", encrypted=True)
+Aria2Required = foreign.Aria2.told("tcp", encrypted=True)
+NAMES = {kind: name for name, kind in dict(globals()).items() if isinstance(kind, type)}
 
 # Who, what we are told to do, who downloads, and whether anything may come of it. The first ones
 # are for every run, the others for INTEROP_ALL=1.
@@ -133,7 +107,7 @@ def add_cells():
     for kind, policy, direction, works in CELLS:
         def test(self, cell=(kind, policy, works, direction)):
             self.cell(*cell)
-        name = f"test_{kind.name}_{policy}_{direction}".replace("-", "_")
+        name = f"test_{NAMES.get(kind, kind.name)}_{policy}_{direction}"
         test.__name__ = name
         setattr(Encryption, name, test)
 
@@ -150,8 +124,8 @@ class Shown(rig.NetCase):
         rig.skip(clients.SwarmFsMount.absent() or clients.LibTorrent.absent())
         data = content.make_tree(self.net.dir / "data", files=FILES)
         torrent = content.make_torrent(data / "set", self.net.dir / "t.torrent", "hybrid")
-        forced = LibTorrentForced(self.net.host("forced"), up=400_000)
-        plain = LibTorrentOff(self.net.host("plain"), up=400_000)
+        forced, plain = LibTorrentForced(self.net.host("forced")), LibTorrentOff(self.net.host("plain"))
+        forced.options["up"] = plain.options["up"] = 400_000
         for seed in (forced, plain):
             seed.seed(torrent, data)
         mount = clients.SwarmFsMount(self.net.host("mount"))

@@ -7,6 +7,7 @@ their users have it.
 
 import json
 import pathlib
+import urllib.parse
 import urllib.request
 
 from clients import PORT, SUBJECT, Client, LibTorrent
@@ -18,6 +19,16 @@ class QBittorrent(Client):
     program = "qbittorrent-nox"
     versions = ("v1", "v2", "hybrid")
     needs_pads = False
+    transports = ("tcp", "utp")
+    settings = ""  # further lines of its section BitTorrent
+
+    @classmethod
+    def told(cls, transport, encrypted):
+        class Told(cls):
+            settings = (f"Session\\BTProtocol={'UTP' if transport == 'utp' else 'TCP'}\n"
+                        f"Session\\Encryption={1 if encrypted else 2}\n")
+
+        return Told
 
     def _start(self, torrent, folder):
         config = self.dir / "qBittorrent/config/qBittorrent.conf"
@@ -28,6 +39,7 @@ class QBittorrent(Client):
             "[BitTorrent]\n"
             f"Session\\Port={PORT}\nSession\\DHTEnabled=false\nSession\\LSDEnabled=false\n"
             "Session\\PeXEnabled=false\nSession\\QueueingSystemEnabled=false\n"
+            f"{self.settings}"
             "[Network]\nPortForwardingEnabled=false\n"
             "[Preferences]\nWebUI\\LocalHostAuth=false\nWebUI\\Port=8080\n"
             "WebUI\\UseUPnP=false\n")
@@ -54,8 +66,15 @@ class QBittorrent(Client):
         self._wait_complete(30)
         self.wait_listening()
 
-    def download(self, torrent, out):
+    def download(self, torrent, out, peers=()):
         self._start(torrent, out)
+        if peers:
+            wait_for("qbittorrent to know the torrent", self._state, 20, [self.proc])
+            form = urllib.parse.urlencode({"hashes": self._state()["hash"],
+                                           "peers": "|".join(peers)}).encode()
+            with self.host.inside():
+                urllib.request.urlopen("http://127.0.0.1:8080/api/v2/torrents/addPeers", form,
+                                       timeout=5).close()
 
     def wait_done(self, timeout):
         self._wait_complete(timeout)
@@ -71,6 +90,17 @@ class Transmission(Client):
     # 1 prefers encryption, as installed; peers without it are then tried in plaintext. 0 prefers
     # plaintext: with libtorrent, Debian's build gets no further than the encrypted handshake.
     encryption = 0 if SUBJECT is LibTorrent else 1
+    # It would wait about 8 s for an answer by uTP before it tries TCP.
+    utp = False
+    transports = ("tcp", "utp")
+
+    @classmethod
+    def told(cls, transport, encrypted):
+        class Told(cls):
+            encryption = 2 if encrypted else 0
+            utp = transport == "utp"
+
+        return Told
 
     def __init__(self, host, dht=()):
         """`dht`: nodes of the hash table to begin with; none: it is not used."""
@@ -83,8 +113,7 @@ class Transmission(Client):
         (self.dir / "settings.json").write_text(json.dumps({
             "dht-enabled": bool(self.dht), "lpd-enabled": False, "pex-enabled": False,
             "port-forwarding-enabled": False, "peer-port": PORT, "encryption": self.encryption,
-            # It would wait about 8 s for an answer by uTP before it tries TCP.
-            "utp-enabled": False, "rpc-bind-address": "127.0.0.1",
+            "utp-enabled": self.utp, "rpc-bind-address": "127.0.0.1",
             "download-dir": str(folder), "trash-original-torrent-files": False,
             "ratio-limit-enabled": False, "watch-dir-enabled": False}))
         self.proc = self.host.start(self.name, [
@@ -122,6 +151,14 @@ class Aria2(Client):
     schemes = ("http",)  # it speaks UDP to trackers only with its DHT on
     settings = ()
 
+    @classmethod
+    def told(cls, transport, encrypted):
+        class Told(cls):
+            settings = (("--bt-require-crypto=true", "--bt-min-crypto-level=arc4") if encrypted
+                        else ())
+
+        return Told
+
     def _start(self, torrent, folder, *options):
         self.proc = self.host.start(self.name, [
             self.program, f"--dir={folder}", f"--listen-port={PORT}", "--enable-dht=false",
@@ -147,6 +184,14 @@ class RTorrent(Client):
     name = "rtorrent"
     program = "rtorrent"
     settings = ""  # further lines of rtorrent.rc
+
+    @classmethod
+    def told(cls, transport, encrypted):
+        class Told(cls):
+            settings = ("protocol.encryption.set = require,require_RC4,allow_incoming,try_outgoing\n"
+                        if encrypted else "protocol.encryption.set = none\n")
+
+        return Told
 
     def _start(self, torrent, folder):
         (self.dir / "session").mkdir()

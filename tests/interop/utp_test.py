@@ -8,17 +8,8 @@ import rig
 import trackers
 
 
-class SwarmFsUtp(clients.SwarmFs):
-    def seed(self, torrent, data, extra=()):
-        super().seed(torrent, data, ("--utp", "--no-tcp", *extra))
-
-    def download(self, torrent, out, peers=(), stay=False, extra=()):
-        super().download(torrent, out, peers, stay, ("--utp", "--no-tcp", *extra))
-
-
-class LibTorrentUtp(clients.LibTorrent):
-    def __init__(self, host):
-        super().__init__(host, utp=True, **{"no-tcp": True})
+SwarmFsUtp = clients.SwarmFs.told("utp", encrypted=False)
+LibTorrentUtp = clients.LibTorrent.told("utp", encrypted=False)
 
 
 class Utp(rig.NetCase):
