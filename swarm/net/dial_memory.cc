@@ -5,9 +5,10 @@ namespace swarmfs::net {
 std::vector<DialWay> DialMemory::ways_to(const Endpoint& endpoint, Encryption encryption,
                                          std::span<const Duration> transports) {
   std::vector<bool> stages{encryption == Encryption::require};
+  const auto known = habits_.find(endpoint);
+  const bool careful = known != habits_.end() && known->second == Habit::careful;
   if (encryption == Encryption::prefer) {
-    const auto known = habits_.find(endpoint);
-    if (known == habits_.end()) {
+    if (known == habits_.end() || careful) {
       stages = {false, true};
     } else if (known->second == Habit::encrypted) {
       stages = {true, false};
@@ -18,13 +19,15 @@ std::vector<DialWay> DialMemory::ways_to(const Endpoint& endpoint, Encryption en
   std::vector<DialWay> ways;
   for (unsigned stage = 0; stage < stages.size(); ++stage)
     for (unsigned t = 0; t < transports.size(); ++t)
-      ways.push_back({t, stages[stage], stage, transports[t]});
+      ways.push_back({t, stages[stage], stage, transports[t], careful});
   return ways;
 }
 
 void DialMemory::on_won(const Endpoint& endpoint, const DialWay& way) {
   if (way.encrypted) {
     remember(endpoint, Habit::encrypted);
+  } else if (way.careful) {
+    remember(endpoint, Habit::careful);
   } else {
     habits_.erase(endpoint);
   }

@@ -7,6 +7,9 @@
 // the same time would be no faster for the former, and would take two places at every peer: clients
 // that allow one connection for an address would close one of them, and not always the later.
 // A hang-up may have other reasons, so an address is asked in both ways once, not at every try.
+//
+// What we have to say goes along with our handshake, which saves a round trip. aria2 hangs up on
+// that once it has answered the handshake: with such a peer the rest waits for that answer.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +41,7 @@ class DialMemory {
   enum class Habit : std::uint8_t {
     encrypted,   ///< worked where plain did not, or was the last that worked
     plain_once,  ///< neither worked: the next try is in one way alone
+    careful,     ///< plain worked when nothing was said along with the handshake
   };
   void remember(const Endpoint& endpoint, Habit habit);
 

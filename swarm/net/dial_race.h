@@ -18,6 +18,8 @@ struct DialWay {
   /// reached and does not answer. Never falls along a list of ways.
   unsigned stage = 0;
   Duration after{};  ///< since its stage began
+  /// Nothing is said after the handshake until the peer's is here.
+  bool careful = false;
 };
 
 /// Decides and does nothing: take_starts() and take_drops() say what is to be done, and the on_

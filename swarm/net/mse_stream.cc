@@ -140,8 +140,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
 
   /// How much of the bytes could be taken on: all that fits in with the exchange or the buffer.
   std::size_t take(ByteView bytes) {
-    if (!shaken())
-      return initiator_ != nullptr ? initiator_->add_initial_payload(bytes) : 0;
+    if (!shaken()) return initiator_ != nullptr ? initiator_->add_initial_payload(bytes) : 0;
     if (unsent_.size() >= kMaxUnsent) send_unsent();
     const std::size_t n = std::min(bytes.size(), kMaxUnsent - std::min(kMaxUnsent, unsent_.size()));
     const std::size_t before = unsent_.size();

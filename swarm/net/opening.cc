@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "swarm/net/mse_stream.h"
+#include "swarm/wire/handshake.h"
 
 namespace swarmfs::net {
 
@@ -109,12 +110,11 @@ void Opening::start(std::size_t way) {
 
 void Opening::connected(std::size_t way, PeerTransport::Connected connected) {
   std::unique_ptr<PeerStream> stream = std::move(connected.stream);
-  // RC4 alone is offered: then nothing has to wait for the answer, and who insists on encryption
-  // speaks it.
+  // RC4 alone is offered: who insists on encryption speaks it.
   if (race_.way(way).encrypted)
     stream = MseStream::initiate(executor_, std::move(stream), info_hash_, wire::mse::kRc4);
   race_.on_connected(way, now());
-  if (done_ && race_.alone(way)) {  // there is nothing to choose
+  if (done_ && race_.alone(way) && race_.way(way).encrypted) {  // there is nothing to choose
     race_.on_answered(way);
     return std::exchange(done_, nullptr)(PeerDialer::Dialled{std::move(stream), connected.rtt});
   }
@@ -148,8 +148,11 @@ void Opening::hear(std::size_t way) {
 void Opening::feed(std::size_t way) {
   Runner& runner = runners_[way];
   if (runner.waits_to_write) return;
-  while (runner.fed < greeting_.size()) {
-    const iovec rest{greeting_.data() + runner.fed, greeting_.size() - runner.fed};
+  const bool held = race_.way(way).careful && winner_ == nullptr;
+  const std::size_t end =
+      held ? std::min(greeting_.size(), wire::kHandshakeSize) : greeting_.size();
+  while (runner.fed < end) {
+    const iovec rest{greeting_.data() + runner.fed, end - runner.fed};
     const ssize_t n = runner.stream->write({&rest, 1});
     if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) return;  // hear() notices
     if (n > 0) runner.fed += static_cast<std::size_t>(n);
@@ -227,23 +230,85 @@ ssize_t Opening::read(MutableByteView into) {
     const std::size_t n = std::min(into.size(), first_.size());
     std::copy_n(first_.begin(), n, into.begin());
     first_.erase(first_.begin(), first_.begin() + static_cast<std::ptrdiff_t>(n));
-    return static_cast<ssize_t>(n);
+    return heard(into.first(n));
   }
-  return winner_ != nullptr ? winner_->read(into) : result(EAGAIN);
+  if (winner_ == nullptr) return result(EAGAIN);
+  const ssize_t n = winner_->read(into);
+  if (!said_) return n;
+  if (n > 0) return heard(into.first(static_cast<std::size_t>(n)));
+  const bool hung_up = n == 0 || (errno != EAGAIN && errno != EINTR);
+  return hung_up && say_again() ? result(EAGAIN) : n;
+}
+
+/// Bytes of the winner, on their way to the reader: how many of them, at the front, are news to it.
+ssize_t Opening::heard(MutableByteView bytes) {
+  if (!said_) return static_cast<ssize_t>(bytes.size());
+  // The handshake comes once more when all is said again.
+  const std::size_t known = again_ ? std::min(bytes.size(), heard_.size() - repeated_) : 0;
+  if (!std::equal(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(known),
+                  heard_.begin() + static_cast<std::ptrdiff_t>(repeated_)))
+    return result(ECONNRESET);  // another peer by now
+  repeated_ += known;
+  const std::size_t news = bytes.size() - known;
+  if (news == 0) return result(EAGAIN);
+  std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(known), bytes.end(), bytes.begin());
+  append(heard_, bytes.first(news));
+  if (again_ || heard_.size() > wire::kHandshakeSize) {
+    said_.reset();
+    heard_ = {};
+  }
+  return static_cast<ssize_t>(news);
+}
+
+/// Begins anew, carefully, with a peer that has said its handshake and hung up on what came along
+/// with ours. False if that is not what has happened.
+bool Opening::say_again() {
+  if (again_ || heard_.size() != wire::kHandshakeSize || said_->size() <= wire::kHandshakeSize)
+    return false;
+  const auto it =
+      std::ranges::find(runners_, winner_, [](const Runner& r) { return r.stream.get(); });
+  DialWay way = race_.way(static_cast<std::size_t>(it - runners_.begin()));
+  if (way.careful) return false;
+  way.careful = true;
+  way.stage = 0;
+  way.after = {};
+  winner_->close();
+  winner_ = nullptr;
+  again_ = true;
+  buried_ = std::exchange(runners_, std::vector<Runner>(1));
+  greeting_ = *said_;
+  race_ = DialRace({way});
+  begin();
+  return true;
 }
 
 ssize_t Opening::write(std::span<const iovec> parts) {
   if (race_.lost()) return result(ECONNRESET);
-  if (greeted()) return winner_->write(parts);
+  if (greeted()) {
+    const ssize_t n = winner_->write(parts);
+    if (said_ && n > 0) note_said(parts, static_cast<std::size_t>(n));
+    return n;
+  }
   const std::size_t before = greeting_.size();
   for (const iovec& part : parts) {
     const ByteView bytes(static_cast<const std::uint8_t*>(part.iov_base), part.iov_len);
     append(greeting_, bytes.first(std::min(bytes.size(), kMaxGreeting - greeting_.size())));
   }
   const std::size_t taken = greeting_.size() - before;
+  if (said_ && taken > 0) note_said(parts, taken);
   for (std::size_t way = 0; way < runners_.size(); ++way)
     if (runners_[way].stream && race_.running(way)) feed(way);
   return taken > 0 ? static_cast<ssize_t>(taken) : result(EAGAIN);
+}
+
+/// The first `taken` bytes of these were written.
+void Opening::note_said(std::span<const iovec> parts, std::size_t taken) {
+  for (const iovec& part : parts) {
+    const std::size_t n = std::min(taken, part.iov_len);
+    append(*said_, ByteView(static_cast<const std::uint8_t*>(part.iov_base), n));
+    taken -= n;
+  }
+  if (said_->size() > kMaxGreeting) said_.reset();
 }
 
 void Opening::close() {

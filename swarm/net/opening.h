@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "swarm/base/hash.h"
@@ -20,7 +21,8 @@ struct PeerDialer::Shared {
 
 /// Carries out a DialRace. The stream is handed over when the first way connects. Until a way is
 /// answered, what is written is kept, and given to every way that connects; from then on everything
-/// goes to the one that won.
+/// goes to the one that won. If that one hangs up when it has said its handshake and no more, all
+/// is said again, carefully, on a new connection: whoever has the stream does not notice.
 class Opening final : public std::enable_shared_from_this<Opening> {
  public:
   /// What may be written before the peer has answered.
@@ -38,7 +40,7 @@ class Opening final : public std::enable_shared_from_this<Opening> {
   struct Runner {
     std::unique_ptr<PeerTransport::Attempt> attempt;
     std::unique_ptr<PeerStream> stream;
-    std::size_t fed = 0;  ///< of the greeting
+    std::size_t fed = 0;  ///< of what is to be said
     bool waits_to_write = false;
   };
 
@@ -52,6 +54,9 @@ class Opening final : public std::enable_shared_from_this<Opening> {
   void wake_later(std::function<void()> ready);
   PeerStream* open_stream() const;
   bool greeted() const;
+  ssize_t heard(MutableByteView bytes);
+  bool say_again();
+  void note_said(std::span<const iovec> parts, std::size_t taken);
 
   // What the stream does.
   void wait_readable(std::function<void()> ready);
@@ -70,8 +75,15 @@ class Opening final : public std::enable_shared_from_this<Opening> {
   PeerStream* winner_ = nullptr;
   PeerDialer::Done done_;  ///< until something is handed over
   Error why_lost_;
-  Bytes greeting_;
-  Bytes first_;  ///< what the winner said first
+  Bytes greeting_;  ///< what is to be said to whoever wins
+  Bytes first_;     ///< what the winner said first
+  /// Until the winner has said more than a handshake: what was written so far, if that may be said
+  /// again, and the handshake as far as it came.
+  std::optional<Bytes> said_ = Bytes();
+  Bytes heard_;
+  std::size_t repeated_ = 0;  ///< of heard_, when all is said again
+  bool again_ = false;
+  std::vector<Runner> buried_;  ///< of the first time: they may be what called
   std::function<void()> reader_, writer_;
   bool closed_ = false;
 };

@@ -101,8 +101,9 @@ class Exchange {
 /// Who has opened the connection, to a torrent it names.
 class Initiator final : public Exchange {
  public:
-  /// `provide`: kRc4, kPlain or both. Also with kRc4 alone, when it is known what the stream will be
-  /// in, nothing follows message 3 before the answer: aria2 1.36 loses what it reads along with it.
+  /// `provide`: kRc4, kPlain or both. Also with kRc4 alone, when it is known what the stream will
+  /// be in, nothing follows message 3 before the answer: aria2 1.36 loses what it reads along with
+  /// it.
   Initiator(const Sha1Hash& info_hash, std::uint32_t provide, Chance chance);
 
   /// The stream's first bytes, which go with message 3; how many of them were taken. None once that
