@@ -70,6 +70,7 @@ class EmbeddedTracker(Tracker):
 
     def start(self, hashes):
         del hashes  # it serves every torrent
-        self.proc = self.host.start(self.name, [SWARMFS, "tracker", "--listen", f"0.0.0.0:{PORT}"])
+        self.proc = self.host.start(self.name, [
+            SWARMFS, "tracker", "--listen", f"0.0.0.0:{PORT}", "--listen", f"[::]:{PORT}"])
         self.proc.wait_text(r"\n", 10)
         wait_for("the tracker to listen", lambda: self.host.listening(PORT), 10, [self.proc])
