@@ -84,8 +84,10 @@ class DhtRun {
       if (network.dht_table.empty()) (*config)->table.clear();
     }
     (*config)->read_only = read_only;
+    auto route = make_route(options.network.route);
+    if (!route) return route.error();
     std::unique_ptr<DhtRun> run(new DhtRun);
-    auto host = net::DhtHost::open(run->io_, std::move(*listen), std::move(**config),
+    auto host = net::DhtHost::open(run->io_, *route, std::move(*listen), std::move(**config),
                                    context.make_logger());
     if (!host) return host.error();
     run->host_ = std::move(*host);
@@ -286,6 +288,7 @@ void add_common(CLI::App& command, DhtOptions& options) {
       ->type_name("A:P")
       ->allow_extra_args(false);
   add_dht_options(command, options.network);
+  add_route_options(command, options.network.route);
   command.add_flag("--json", options.json, "Say it as JSON");
 }
 

@@ -20,6 +20,7 @@ struct InspectArgs {
   std::string manifest;
   bool json = false;
   unsigned timeout_s = 60;
+  RouteOptions route{};
 };
 
 std::string joined(const std::vector<std::string>& path) {
@@ -95,8 +96,8 @@ void print_text(const Metainfo& m) {
 }
 
 int run_inspect(const Context& context, const InspectArgs& args) {
-  const Result<Metainfo> metainfo =
-      load_manifest(args.manifest, std::chrono::seconds(args.timeout_s), context.make_logger());
+  const Result<Metainfo> metainfo = load_manifest(
+      args.manifest, std::chrono::seconds(args.timeout_s), args.route, context.make_logger());
   if (!metainfo) return report(metainfo.error());
   args.json ? print_json(*metainfo) : print_text(*metainfo);
   return kOk;
@@ -109,6 +110,7 @@ void add_inspect(CLI::App& app, Context& context) {
   const auto args = std::make_shared<InspectArgs>();
   cmd->add_option("MANIFEST", args->manifest, kManifestHelp)->required();
   add_metadata_timeout(*cmd, args->timeout_s);
+  add_route_options(*cmd, args->route);
   cmd->add_flag("--json", args->json, "Write JSON");
   cmd->callback(
       [&context, args] { context.run = [&context, args] { return run_inspect(context, *args); }; });

@@ -55,7 +55,7 @@ Result<std::unique_ptr<cache::Store>> open_checked(
 
 int run_seed(const Context& context, const SeedOptions& options) {
   auto loaded = load_manifest(options.manifest, std::chrono::seconds(options.timeout_s),
-                              context.make_logger());
+                              options.network.route, context.make_logger());
   if (!loaded) return report(loaded.error());
   const auto metainfo = std::make_shared<const metainfo::Metainfo>(std::move(*loaded));
   const auto base = metainfo::find_content(*metainfo, options.path);

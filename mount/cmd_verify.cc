@@ -26,6 +26,7 @@ struct VerifyArgs {
   std::string path;
   bool json = false;
   unsigned timeout_s = 60;
+  RouteOptions route{};
 };
 
 /// What is wrong with one file.
@@ -114,8 +115,8 @@ Error summary(const Metainfo& m, const CheckReport& report, const BadFiles& bad,
 }
 
 int run_verify(const Context& context, const VerifyArgs& args) {
-  Result<Metainfo> loaded =
-      load_manifest(args.manifest, std::chrono::seconds(args.timeout_s), context.make_logger());
+  Result<Metainfo> loaded = load_manifest(args.manifest, std::chrono::seconds(args.timeout_s),
+                                          args.route, context.make_logger());
   if (!loaded) return report(loaded.error());
   const auto metainfo = std::make_shared<const Metainfo>(std::move(*loaded));
   metainfo::PieceRoots roots(metainfo);
@@ -150,6 +151,7 @@ void add_verify(CLI::App& app, Context& context) {
   const auto args = std::make_shared<VerifyArgs>();
   cmd->add_option("MANIFEST", args->manifest, kManifestHelp)->required();
   add_metadata_timeout(*cmd, args->timeout_s);
+  add_route_options(*cmd, args->route);
   cmd->add_option("PATH", args->path, "The files, or the folder they are in")->required();
   cmd->add_flag("--json", args->json, "Write JSON");
   cmd->footer("Exit status: 0 all matches, 4 files are missing or unreadable, 5 bytes differ.");

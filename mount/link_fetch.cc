@@ -54,7 +54,7 @@ void LinkFetch::get() {
   if (!http_) {
     net::HttpOptions options;
     options.max_body = metainfo::kMaxTorrentSize;
-    http_ = net::make_http_context(std::move(options));
+    http_ = net::make_http_context(node_.route(), std::move(options));
   }
   net::HttpRequest request;
   request.url = *link_.url;
@@ -134,6 +134,7 @@ Result<metainfo::Metainfo> follow(SwarmNode& node, const ManifestLink& link, Dur
 }
 
 Result<metainfo::Metainfo> load_manifest(const std::string& text, Duration timeout,
+                                         const RouteOptions& route,
                                          const std::shared_ptr<spdlog::logger>& logger) {
   std::string line = text;
   if (!is_link(text)) {
@@ -144,7 +145,9 @@ Result<metainfo::Metainfo> load_manifest(const std::string& text, Duration timeo
   }
   const auto link = parse_link(line);
   if (!link) return link.error();
-  auto node = SwarmNode::create({}, logger);
+  NetworkOptions network;
+  network.route = route;
+  auto node = SwarmNode::create(network, logger);
   if (!node) return node.error();
   std::shared_ptr<net::MetadataDriver> driver;
   auto metainfo = follow(**node, *link, timeout, driver);

@@ -62,8 +62,9 @@ Result<metainfo::Metainfo> follow(SwarmNode& node, const ManifestLink& link, Dur
                                   std::shared_ptr<net::MetadataDriver>& driver);
 
 /// A manifest that is a file or a link, for commands that need it before they do anything else. A
-/// link is followed by a node of its own, at most for `timeout`.
+/// link is followed by a node of its own, at most for `timeout`, by that route.
 Result<metainfo::Metainfo> load_manifest(const std::string& text, Duration timeout,
+                                         const RouteOptions& route,
                                          const std::shared_ptr<spdlog::logger>& logger);
 
 }  // namespace swarmfs::mount

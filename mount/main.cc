@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mount/commands.h"
 #include "mount/mount_helper.h"
+#include "mount/route_options.h"
 
 int main(int argc, char** argv) {
   using namespace swarmfs::mount;
@@ -60,6 +62,7 @@ int main(int argc, char** argv) {
     std::reverse(args.begin(), args.end());  // as CLI11 takes them, less the program's name
     args.pop_back();
     app.parse(std::move(args));
+    hide_proxy_passwords(std::span(argv, static_cast<std::size_t>(argc)));
     return context.run();
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kOk : kUsage;

@@ -50,6 +50,7 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
                 "Do not use the distributed hash table, which finds peers without a tracker")
       ->envname("SWARMFS_NO_DHT");
   add_dht_options(command, options);
+  add_route_options(command, options.route);
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
   command.add_flag("--utp", options.utp, "Speak uTP (over UDP) with peers too, not TCP alone");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mount/rate_text.h"
+#include "mount/route_options.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
 #include "swarm/engine/rate_limiter.h"
@@ -24,12 +25,14 @@ struct NetworkOptions {
   bool no_dht = false;
   std::vector<std::string> dht_bootstrap{};  ///< instead of the public nodes
   std::string dht_table{};                   ///< a file; empty: see dht_config()
+  RouteOptions route{};
   bool utp = false;
   bool no_tcp = false;
 };
 
 /// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --dht-bootstrap,
-/// --dht-table, --limit-down, --limit-up, --utp and, for tests, --no-tcp.
+/// --dht-table, --limit-down, --limit-up, --utp, those of add_route_options() and, for tests,
+/// --no-tcp.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.

@@ -17,6 +17,7 @@ VerifyPiece verifier(std::shared_ptr<const metainfo::PieceRoots> roots) {
 SwarmNode::SwarmNode(const NetworkOptions& options, net::SessionConfig config,
                      std::vector<Endpoint> peers, std::shared_ptr<spdlog::logger> logger)
     : logger_(std::move(logger)),
+      route_(config.route),
       peers_(std::move(peers)),
       web_seeds_(options.web_seeds),
       manifest_web_seeds_(options.manifest_web_seeds),
@@ -37,6 +38,11 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   config.dht = std::move(*dht);
   config.tcp = !options.no_tcp;
   config.utp = options.utp || options.no_tcp;
+  auto route = make_route(options.route);
+  if (!route) return route.error();
+  if (options.no_tcp && !(*route)->has_udp())
+    return fail(ErrorKind::bad_input, "--no-tcp leaves nothing with an HTTP proxy");
+  config.route = std::move(*route);
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);

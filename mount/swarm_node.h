@@ -23,6 +23,8 @@ class SwarmNode {
                                                    std::shared_ptr<spdlog::logger> logger);
   ~SwarmNode();
 
+  const net::RoutePtr& route() const { return route_; }
+
   /// Gets a content that nobody uses any more, on whatever thread that was noticed. Destroying it
   /// waits for the disk, which is for a thread that may.
   using Dispose = std::function<void(std::unique_ptr<TorrentContent>)>;
@@ -67,6 +69,7 @@ class SwarmNode {
   /// Shared: a content that was removed may be on its way to its end when this has ended.
   std::shared_ptr<boost::asio::io_context> io_ = std::make_shared<boost::asio::io_context>(1);
   std::shared_ptr<spdlog::logger> logger_;
+  net::RoutePtr route_;
   std::vector<Endpoint> peers_;
   std::vector<std::string> web_seeds_;
   bool manifest_web_seeds_;

@@ -14,7 +14,7 @@ class DhtHost {
  public:
   /// Opens a port for each address; none given: any free one of each family that is there. Errors:
   /// busy, permission, network; they name the address.
-  static Result<std::unique_ptr<DhtHost>> open(boost::asio::io_context& io,
+  static Result<std::unique_ptr<DhtHost>> open(boost::asio::io_context& io, RoutePtr route,
                                                std::vector<Endpoint> listen, DhtConfig config,
                                                std::shared_ptr<spdlog::logger> logger);
   ~DhtHost();

@@ -129,13 +129,19 @@ struct DhtService::Member final : dht::NodeHost {
   dht::Node node;
 };
 
-DhtService::DhtService(boost::asio::any_io_executor executor, boost::asio::any_io_executor disk,
-                       DhtConfig config, std::shared_ptr<spdlog::logger> logger)
+DhtService::DhtService(boost::asio::any_io_executor executor, RoutePtr route,
+                       boost::asio::any_io_executor disk, DhtConfig config,
+                       std::shared_ptr<spdlog::logger> logger)
     : executor_(std::move(executor)),
+      route_(std::move(route)),
       disk_(std::move(disk)),
       config_(std::move(config)),
       logger_(std::move(logger)),
-      timer_(executor_) {}
+      timer_(executor_) {
+  const std::uint64_t secret = random_seed();
+  for (unsigned i = 0; i < 8; ++i)
+    name_transaction_.push_back(static_cast<std::uint8_t>(secret >> (8 * i)));
+}
 
 DhtService::~DhtService() {
   if (started_) save();
@@ -144,7 +150,8 @@ DhtService::~DhtService() {
 void DhtService::add_port(UdpPort& port) {
   dht::NodeConfig config;
   config.v4 = port.local().address.is_v4();
-  config.read_only = config_.read_only;
+  // Behind a proxy we answer nobody who has not been asked, and should be in no table.
+  config.read_only = config_.read_only || !route_->direct();
   config.reply_bytes_per_second = config_.reply_bytes_per_second;
   config.token_seed = random_seed();
   config.other_family = true;
@@ -157,6 +164,7 @@ void DhtService::start() {
     member->port.set_handler(UdpPort::Kind::dht,
                              [this, raw = member.get()](const Endpoint& from, ByteView datagram) {
                                const auto alive = std::weak_ptr(alive_);
+                               meet_by_name(from, datagram);
                                raw->node.on_datagram(from, datagram, Clock::now());
                                if (!alive.expired()) raw->arm();
                              });
@@ -213,7 +221,11 @@ void DhtService::resolve_bootstrap() {
     const auto parsed = parse_host_port(name);
     if (!parsed) continue;  // the command line has been checked
     const std::uint16_t port = parsed->second;
-    auto looking = resolve(parsed->first, Hosts{}, kResolveTime);
+    if (!route_->direct() && !IpAddress::parse(parsed->first)) {
+      ask_by_name({parsed->first, port});
+      continue;
+    }
+    auto looking = resolve(route_, parsed->first, Hosts{}, kResolveTime);
     boost::asio::co_spawn(
         executor_, std::move(looking),
         [this, alive = std::weak_ptr(alive_), port, routers, logger = logger_](
@@ -226,6 +238,28 @@ void DhtService::resolve_bootstrap() {
           for (const IpAddress& address : *found) name_entry({address, port}, routers);
         });
   }
+}
+
+/// Asks a node whose name the proxy looks up. Where its answer comes from is where it is.
+void DhtService::ask_by_name(const wire::ProxyTarget& entry) {
+  for (const auto& member : members_) {
+    wire::KrpcMessage message;
+    message.transaction = name_transaction_;
+    message.read_only = true;
+    wire::KrpcQuery ping;
+    ping.method = wire::KrpcMethod::ping;
+    ping.id = member->node.id();
+    message.body = std::move(ping);
+    member->port.send_by_name(entry, wire::encode(message));
+  }
+}
+
+void DhtService::meet_by_name(const Endpoint& from, ByteView datagram) {
+  if (route_->direct()) return;
+  const auto message = wire::decode_krpc(datagram);
+  if (message && message->transaction == name_transaction_ &&
+      std::holds_alternative<wire::KrpcResponse>(message->body))
+    name_entry(from, !config_.bootstrap);
 }
 
 void DhtService::name_entry(const Endpoint& entry, bool router) {
@@ -336,7 +370,7 @@ void DhtService::ask_named(const std::string& host_port, wire::KrpcQuery query,
     });
     return;
   }
-  auto looking = resolve(parsed->first, Hosts{}, kResolveTime);
+  auto looking = resolve(route_, parsed->first, Hosts{}, kResolveTime);
   boost::asio::co_spawn(
       executor_, std::move(looking),
       [this, alive = std::weak_ptr(alive_), port = parsed->second, query = std::move(query),

@@ -37,8 +37,9 @@ class DhtService {
   static constexpr Duration kSaveEvery = std::chrono::minutes(10);
 
   /// Files are read and written on `disk`, whose work is done before the process ends.
-  DhtService(boost::asio::any_io_executor executor, boost::asio::any_io_executor disk,
-             DhtConfig config, std::shared_ptr<spdlog::logger> logger);
+  DhtService(boost::asio::any_io_executor executor, RoutePtr route,
+             boost::asio::any_io_executor disk, DhtConfig config,
+             std::shared_ptr<spdlog::logger> logger);
   /// Leaves the ports, and keeps the table for the next run.
   ~DhtService();
 
@@ -85,11 +86,15 @@ class DhtService {
   class Sum;
   void begin_with(const std::vector<wire::NodeInfo>& saved);
   void resolve_bootstrap();
+  void ask_by_name(const wire::ProxyTarget& entry);
+  void meet_by_name(const Endpoint& from, ByteView datagram);
   void name_entry(const Endpoint& entry, bool router);
   void save();
   void tick();
 
   boost::asio::any_io_executor executor_;
+  RoutePtr route_;
+  Bytes name_transaction_;  ///< of questions to nodes whose addresses a proxy alone knows
   boost::asio::any_io_executor disk_;
   DhtConfig config_;
   std::shared_ptr<spdlog::logger> logger_;

@@ -56,6 +56,7 @@ asio::awaitable<Result<Response>> exchange(Stream& stream, const wire::Url& url,
 struct Hop {
   Response response;
   IpAddress address;
+  engine::Scope scope;
 };
 
 /// One request, and its answer.
@@ -67,7 +68,7 @@ asio::awaitable<Result<Hop>> one_hop(std::shared_ptr<HttpContext> context, HttpR
   auto exchanged = std::visit(talk, (*opened)->stream);
   auto response = co_await std::move(exchanged);
   if (!response) co_return response.error();
-  Hop hop{std::move(*response), (*opened)->server.address};
+  Hop hop{std::move(*response), (*opened)->server.address, (*opened)->scope};
   co_return hop;
 }
 
@@ -105,7 +106,7 @@ asio::awaitable<Result<HttpReply>> http_get(std::shared_ptr<HttpContext> context
   for (int hops = 0; hops <= http_options(*context).max_redirects; ++hops) {
     auto hop = co_await one_hop(context, request);
     if (!hop) co_return hop.error();
-    const engine::Scope scope = engine::scope_after(request.scope, hop->address);
+    const engine::Scope scope = hop->scope;
     if (!is_redirect(hop->response.result_int()))
       co_return finish(request.url, scope, std::move(*hop));
     auto next = follow(request.url, hop->response);

@@ -39,15 +39,15 @@ struct HttpRequest {
 
 struct HttpReply {
   Bytes body;
-  Endpoint from;  ///< the address actually connected to, after redirects
+  Endpoint from;  ///< the address actually connected to, after redirects; see HttpOpened::server
   /// How far what the body names is trusted.
   engine::Scope scope = engine::Scope::global;
 };
 
-/// Options and the TLS context, loaded on the first https request. Shared by the coroutines that
-/// use it, which outlive their owner by a turn of the loop. One thread.
+/// The way out, options and the TLS context, loaded on the first https request. Shared by the
+/// coroutines that use it, which outlive their owner by a turn of the loop. One thread.
 class HttpContext;
-std::shared_ptr<HttpContext> make_http_context(HttpOptions options);
+std::shared_ptr<HttpContext> make_http_context(RoutePtr route, HttpOptions options);
 
 /// GETs the URL and follows redirects; the body of the 200 at the end. The body of a 4xx or 5xx
 /// answer is given too if it looks bencoded, since trackers put their reasons there. No time limit

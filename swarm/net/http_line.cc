@@ -118,7 +118,7 @@ void HttpLine::close() {
 }
 
 std::optional<Duration> HttpLine::path_rtt() {
-  if (!stream_ || closed_) return std::nullopt;
+  if (!stream_ || closed_ || stream_->proxied) return std::nullopt;
   return net::path_rtt(tcp_under(stream_->stream).socket().native_handle());
 }
 

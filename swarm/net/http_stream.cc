@@ -1,9 +1,8 @@
 #include "swarm/net/http_stream.h"
 
-#include <boost/asio/ip/tcp.hpp>
+#include <array>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <chrono>
 #include <utility>
 
 #include "swarm/net/asio_glue.h"
@@ -11,11 +10,11 @@
 namespace swarmfs::net {
 
 namespace ssl = boost::asio::ssl;
-using asio::ip::tcp;
 
 class HttpContext {
  public:
-  explicit HttpContext(HttpOptions chosen) : options(std::move(chosen)) {}
+  HttpContext(RoutePtr way, HttpOptions chosen)
+      : route(std::move(way)), options(std::move(chosen)) {}
 
   Result<ssl::context*> tls() {
     if (tls_) return tls_.get();
@@ -33,28 +32,42 @@ class HttpContext {
     return tls_.get();
   }
 
+  const RoutePtr route;
   const HttpOptions options;
 
  private:
   std::unique_ptr<ssl::context> tls_;
 };
 
-std::shared_ptr<HttpContext> make_http_context(HttpOptions options) {
-  return std::make_shared<HttpContext>(std::move(options));
+std::shared_ptr<HttpContext> make_http_context(RoutePtr route, HttpOptions options) {
+  return std::make_shared<HttpContext>(std::move(route), std::move(options));
 }
 
 const HttpOptions& http_options(const HttpContext& context) { return context.options; }
+const RoutePtr& http_route(const HttpContext& context) { return context.route; }
+
+IpAddress stand_in(std::string_view name) {
+  std::uint64_t hash = 14695981039346656037U;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 1099511628211U;
+  std::array<std::uint8_t, 16> bytes{0x01};  // 100::/64
+  for (std::size_t i = 0; i < 8; ++i) bytes[8 + i] = static_cast<std::uint8_t>(hash >> (8 * i));
+  return IpAddress::v6(bytes);
+}
 
 namespace {
 
 constexpr std::size_t kMaxAddresses = 4;  // tried per host
 
-/// The addresses of the request's host that family and scope allow.
+/// The addresses of the request's host that family and scope allow. With a proxy, which looks names
+/// up, that is one that stands for the name.
 asio::awaitable<Result<std::vector<IpAddress>>> candidates(std::shared_ptr<HttpContext> context,
                                                            HttpRequest request) {
+  const bool named = !IpAddress::parse(request.url.host);
+  if (!context->route->direct() && named)
+    co_return std::vector<IpAddress>{stand_in(request.url.host)};
   if (request.addresses.empty()) {
-    auto found =
-        co_await resolve(request.url.host, context->options.hosts, context->options.lookup_timeout);
+    auto found = co_await resolve(context->route, request.url.host, context->options.hosts,
+                                  context->options.lookup_timeout);
     if (!found) co_return found.error();
     request.addresses = std::move(*found);
   }
@@ -108,28 +121,34 @@ asio::awaitable<Result<std::unique_ptr<HttpOpened>>> http_open(std::shared_ptr<H
   const wire::Url& url = request.url;
   const auto addresses = co_await candidates(context, request);
   if (!addresses) co_return addresses.error();
+  const bool named = !context->route->direct() && !IpAddress::parse(url.host);
   Error last;
   for (const IpAddress& address : *addresses) {
-    PlainStream stream(executor);
-    stream.expires_after(context->options.connect_timeout);
-    const tcp::endpoint to(to_asio(address), url.port);
-    const auto begun = std::chrono::steady_clock::now();
-    const auto [error] = co_await stream.async_connect(to, kAwait);
-    if (error) {
-      last = net_error(error, "connecting to " + url.redacted());
+    const Endpoint server{address, url.port};
+    wire::ProxyTarget target(server);
+    if (named) target.host = url.host;
+    auto connecting = Route::connect(context->route, target, context->options.connect_timeout);
+    auto connected = co_await std::move(connecting);
+    if (!connected) {
+      last = fail(connected.error().kind,
+                  "connecting to " + url.redacted() + ": " + connected.error().message);
       continue;
     }
-    const Duration rtt = std::chrono::steady_clock::now() - begun;
-    stream.expires_never();  // the Task's deadline holds from here on
-    const Endpoint server{address, url.port};
-    if (url.scheme != "https") {
-      auto opened = std::make_unique<HttpOpened>(HttpStream(std::move(stream)), server, rtt);
-      co_return opened;
+    PlainStream stream(std::move((*connected)->socket));
+    std::unique_ptr<HttpOpened> opened;
+    if (url.scheme == "https") {
+      auto securing = secure(context, std::move(stream), url);
+      auto secured = co_await std::move(securing);
+      if (!secured) co_return secured.error();
+      opened = std::make_unique<HttpOpened>(HttpStream(std::move(*secured)));
+    } else {
+      opened = std::make_unique<HttpOpened>(HttpStream(std::move(stream)));
     }
-    auto securing = secure(context, std::move(stream), url);
-    auto secured = co_await std::move(securing);
-    if (!secured) co_return secured.error();
-    auto opened = std::make_unique<HttpOpened>(HttpStream(std::move(*secured)), server, rtt);
+    opened->server = server;
+    // What a name led to is the proxy's business: how far it is trusted stays as it was.
+    opened->scope = named ? request.scope : engine::scope_after(request.scope, address);
+    opened->rtt = (*connected)->rtt;
+    opened->proxied = (*connected)->proxied;
     co_return opened;
   }
   co_return last;

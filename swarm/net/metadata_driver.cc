@@ -49,7 +49,8 @@ void MetadataDriver::look_up(const std::string& host, std::uint16_t port) {
     self->add_candidates(endpoints, engine::PeerSource::magnet);
   };
   look_ups_.push_back(Task::start<Addresses>(io_.get_executor(), kLookUpTime, host,
-                                             resolve(host, {}, kLookUpTime), std::move(done)));
+                                             resolve(dialer_.route(), host, {}, kLookUpTime),
+                                             std::move(done)));
 }
 
 void MetadataDriver::stop() {

@@ -20,10 +20,13 @@ class Handle final : public PeerDialer::Dial {
 
 }  // namespace
 
-PeerDialer::PeerDialer(boost::asio::any_io_executor executor, Encryption encryption)
-    : executor_(std::move(executor)), encryption_(encryption), shared_(std::make_shared<Shared>()) {
+PeerDialer::PeerDialer(boost::asio::any_io_executor executor, RoutePtr route, Encryption encryption)
+    : executor_(std::move(executor)),
+      route_(std::move(route)),
+      encryption_(encryption),
+      shared_(std::make_shared<Shared>()) {
   std::vector<Lane> lanes;
-  lanes.push_back({std::make_unique<TcpTransport>(executor_), Duration{}});
+  lanes.push_back({std::make_unique<TcpTransport>(executor_, route_), Duration{}});
   set_lanes(std::move(lanes));
 }
 

@@ -14,6 +14,7 @@
 #include "swarm/net/encryption.h"
 #include "swarm/net/peer_stream.h"
 #include "swarm/net/peer_transport.h"
+#include "swarm/net/route.h"
 
 namespace swarmfs::net {
 
@@ -32,9 +33,10 @@ class PeerDialer {
   };
 
   /// Over TCP, until set_lanes().
-  PeerDialer(boost::asio::any_io_executor executor, Encryption encryption);
+  PeerDialer(boost::asio::any_io_executor executor, RoutePtr route, Encryption encryption);
   ~PeerDialer();
   void set_lanes(std::vector<Lane> lanes);
+  const RoutePtr& route() const { return route_; }
 
   /// Opens a connection for a torrent; `done` comes later, once, unless the dial is let go. Where
   /// more than one way may lead to the peer, the stream is still looking for one when it is handed
@@ -46,6 +48,7 @@ class PeerDialer {
 
  private:
   boost::asio::any_io_executor executor_;
+  RoutePtr route_;
   Encryption encryption_;
   std::shared_ptr<Shared> shared_;  ///< with dials, which may end after this
 };

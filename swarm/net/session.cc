@@ -1,7 +1,6 @@
 #include "swarm/net/session.h"
 
 #include <algorithm>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
@@ -38,7 +37,8 @@ static wire::ClientId make_client_id(std::random_device& random) {
 static std::vector<PeerDialer::Lane> lanes(const asio::any_io_executor& executor,
                                            const SessionConfig& config, UtpService& utp) {
   std::vector<PeerDialer::Lane> out;
-  if (config.tcp) out.push_back({std::make_unique<TcpTransport>(executor), Duration{}});
+  if (config.tcp)
+    out.push_back({std::make_unique<TcpTransport>(executor, config.route), Duration{}});
   if (config.utp)
     out.push_back({std::make_unique<UtpTransport>(utp), config.tcp ? 250ms : Duration{}});
   return out;
@@ -48,17 +48,27 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
     : io_(io),
       config_(std::move(config)),
       logger_(std::move(logger)),
-      dialer_(io.get_executor(), config_.encryption),
-      tracker_client_(io.get_executor(), TrackerClient::Options{}, logger_),
+      dialer_(io.get_executor(), config_.route, config_.encryption),
+      tracker_client_(io.get_executor(), config_.route, TrackerClient::Options{}, logger_),
       greeter_(io.get_executor(), config_.encryption, door()),
-      utp_(io.get_executor(), [this](std::unique_ptr<PeerStream> stream, const Endpoint& from) {
-        greeter_.accept(std::move(stream), from);
-      }) {
+      utp_(io.get_executor(),
+           [this](std::unique_ptr<PeerStream> stream, const Endpoint& from) {
+             greeter_.accept(std::move(stream), from);
+           }),
+      interface_timer_(io) {
+  if (!config_.route->has_udp()) {
+    if (config_.dht || config_.utp)
+      logger_->warn("proxy {}: takes no datagrams, so the DHT, uTP and UDP trackers are off",
+                    config_.route->proxy_name());
+    config_.dht.reset();
+    config_.utp = false;
+  }
   dialer_.set_lanes(lanes(io.get_executor(), config_, utp_));
   std::random_device random;
   client_id_ = make_client_id(random);
   tracker_key_ = random();
-  if (config_.dht) dht_.emplace(io_.get_executor(), disk_.get_executor(), *config_.dht, logger_);
+  if (config_.dht)
+    dht_.emplace(io_.get_executor(), config_.route, disk_.get_executor(), *config_.dht, logger_);
 }
 
 Session::~Session() {
@@ -76,7 +86,7 @@ Session::~Session() {
 
 /// UDP at the port of TCP, where others look for it: for the hash table and uTP.
 Result<> Session::open_udp(const Endpoint& endpoint) {
-  auto port = UdpPort::open(io_.get_executor(), endpoint);
+  auto port = UdpPort::open(io_.get_executor(), config_.route, endpoint);
   if (!port) return port.error();
   udp_.push_back(std::move(*port));
   if (dht_) dht_->add_port(*udp_.back());
@@ -85,16 +95,10 @@ Result<> Session::open_udp(const Endpoint& endpoint) {
 }
 
 Result<> Session::open(const Endpoint& endpoint, Udp udp) {
-  const auto where = to_asio(endpoint);
-  tcp::acceptor acceptor(io_);
+  auto acceptor = config_.route->listen(io_.get_executor(), endpoint);
+  if (!acceptor) return acceptor.error();
   error_code ec;
-  acceptor.open(where.protocol(), ec);
-  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-  if (!ec && where.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), ec);
-  if (!ec) acceptor.bind(where, ec);
-  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
-  if (ec) return Error::from_errno(ec.value(), "cannot listen on " + endpoint.to_string());
-  const std::uint16_t port = acceptor.local_endpoint().port();
+  const std::uint16_t port = acceptor->local_endpoint(ec).port();
   if (dht_ || config_.utp) {
     if (auto opened = open_udp({endpoint.address, port}); !opened) {
       if (udp == Udp::required) return opened;
@@ -102,12 +106,56 @@ Result<> Session::open(const Endpoint& endpoint, Udp udp) {
     }
   }
   port_ = port;
-  listeners_.push_back({std::move(acceptor), asio::steady_timer(io_)});
+  listeners_.push_back({{endpoint.address, port}, std::move(*acceptor), asio::steady_timer(io_)});
   if (config_.tcp) accept_next(listeners_.back());
   return {};
 }
 
+/// With a proxy: nobody can reach us, so nothing listens. What goes over UDP has a port of each
+/// family all the same, by which others are asked.
+Result<> Session::go_out() {
+  logger_->info("everything goes through the proxy {}; nothing listens",
+                config_.route->proxy_name());
+  if (!dht_ && !config_.utp) return {};
+  for (const IpAddress& any : {IpAddress::v4({}), IpAddress::v6({})})
+    if (auto opened = open_udp({any, 0}); !opened) return opened;
+  return {};
+}
+
+/// What listens on an interface that has gone hears nothing when it is back, as another.
+void Session::watch_interface() {
+  interface_timer_.expires_after(1s);
+  interface_timer_.async_wait([this](const error_code& cancelled) {
+    if (cancelled || stopped_) return;
+    const unsigned index = config_.route->interface_index();
+    if (index != 0 && index != interface_) {
+      bool all = true;
+      for (Listener& listener : listeners_) {
+        error_code ignored;
+        listener.acceptor.close(ignored);
+        auto acceptor = config_.route->listen(io_.get_executor(), listener.endpoint);
+        all = all && acceptor;
+        if (!acceptor) continue;
+        listener.acceptor = std::move(*acceptor);
+        if (config_.tcp) accept_next(listener);
+      }
+      for (const auto& port : udp_) all = port->rebind() && all;
+      logger_->info("the interface is back{}", all ? "" : ", but not all can listen there yet");
+      if (all) interface_ = index;
+    } else if (index == 0 && interface_ != 0) {
+      logger_->warn("the interface is gone: nothing goes anywhere until it is back");
+      interface_ = 0;
+    }
+    watch_interface();
+  });
+}
+
 Result<> Session::listen() {
+  if (!config_.route->direct()) return go_out();
+  if (config_.route->bound()) {
+    interface_ = config_.route->interface_index();
+    watch_interface();
+  }
   for (const Endpoint& endpoint : config_.listen)
     if (auto opened = open(endpoint, Udp::optional); !opened) return opened;
   if (!config_.listen.empty()) return {};
@@ -379,6 +427,7 @@ void Session::leave(std::shared_ptr<PeerSearch> search, std::function<void()> do
 void Session::stop(std::function<void()> done) {
   stopped_ = true;
   error_code ignored;
+  interface_timer_.cancel();
   for (Listener& listener : listeners_) {
     listener.acceptor.close(ignored);
     listener.pause.cancel();

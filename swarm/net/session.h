@@ -18,6 +18,7 @@
 #include "swarm/net/metadata_driver.h"
 #include "swarm/net/peer_greeter.h"
 #include "swarm/net/peer_search.h"
+#include "swarm/net/route.h"
 #include "swarm/net/torrent_driver.h"
 #include "swarm/net/udp_port.h"
 #include "swarm/net/utp_service.h"
@@ -33,6 +34,8 @@ struct SessionConfig {
   /// The distributed hash table, for torrents that are not private; nothing: not used. It is at the
   /// same addresses and ports, and silent until the first such torrent is there.
   std::optional<DhtConfig> dht{};
+  /// By which way all of it goes. With a proxy nothing listens, and port() stays 0.
+  RoutePtr route = Route::plain();
   bool tcp = true;
   bool utp = false;  ///< over UDP, at the numbers of the TCP ports
 };
@@ -91,13 +94,16 @@ class Session {
     MseKeys mse_keys;
   };
   struct Listener {
+    Endpoint endpoint;
     boost::asio::ip::tcp::acceptor acceptor;
     boost::asio::steady_timer pause;
   };
   enum class Udp : std::uint8_t { optional, required };
   Result<> open(const Endpoint& endpoint, Udp udp);
+  Result<> go_out();
   Result<> open_udp(const Endpoint& endpoint);
   void accept_next(Listener& listener);
+  void watch_interface();
   PeerGreeter::Host door();
   std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
                                          const std::vector<std::vector<std::string>>& trackers,
@@ -116,7 +122,7 @@ class Session {
   std::shared_ptr<spdlog::logger> logger_;
   PeerDialer dialer_;
   TrackerClient tracker_client_;
-  std::shared_ptr<HttpContext> http_ = make_http_context({});  ///< of web seeds
+  std::shared_ptr<HttpContext> http_ = make_http_context(config_.route, {});  ///< of web seeds
   wire::ClientId client_id_;
   std::uint32_t tracker_key_ = 0;
   std::uint16_t port_ = 0;
@@ -130,6 +136,8 @@ class Session {
   /// Shared, since torrents may end after the session.
   std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();
   std::list<std::shared_ptr<PeerSearch>> leaving_;  ///< say goodbye; nobody else has them
+  boost::asio::steady_timer interface_timer_;
+  unsigned interface_ = 0;  ///< that everything is bound to; see Route::interface_index()
   bool stopped_ = false;
 };
 

@@ -12,7 +12,8 @@ namespace swarmfs::net {
 using boost::asio::ip::tcp;
 using boost::system::error_code;
 
-TcpStream::TcpStream(tcp::socket socket) : socket_(std::move(socket)) {
+TcpStream::TcpStream(tcp::socket socket, bool proxied)
+    : socket_(std::move(socket)), proxied_(proxied) {
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
@@ -47,7 +48,10 @@ ssize_t TcpStream::write(std::span<const iovec> parts) {
   return ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-std::optional<Duration> TcpStream::path_rtt() { return net::path_rtt(socket_.native_handle()); }
+std::optional<Duration> TcpStream::path_rtt() {
+  if (proxied_) return std::nullopt;
+  return net::path_rtt(socket_.native_handle());
+}
 
 void TcpStream::close() {
   error_code ignored;

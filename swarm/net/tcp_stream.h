@@ -9,8 +9,9 @@ namespace swarmfs::net {
 
 class TcpStream final : public PeerStream {
  public:
-  /// Takes a connected socket.
-  explicit TcpStream(boost::asio::ip::tcp::socket socket);
+  /// Takes a connected socket. `proxied`: its round trips, as the kernel knows them, are those of a
+  /// proxy and not the peer's.
+  explicit TcpStream(boost::asio::ip::tcp::socket socket, bool proxied = false);
 
   void wait_readable(std::function<void()> ready) override;
   void wait_writable(std::function<void()> ready) override;
@@ -21,6 +22,7 @@ class TcpStream final : public PeerStream {
 
  private:
   boost::asio::ip::tcp::socket socket_;
+  bool proxied_;
 };
 
 }  // namespace swarmfs::net

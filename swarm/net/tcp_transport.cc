@@ -1,65 +1,36 @@
 #include "swarm/net/tcp_transport.h"
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <utility>
 
-#include "swarm/net/addresses.h"
+#include "swarm/net/task.h"
 #include "swarm/net/tcp_stream.h"
 
 namespace swarmfs::net {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
-
 namespace {
-
-/// What the pending operations share; `done` is empty once the answer was given or is not wanted.
-struct TcpDial {
-  TcpDial(const asio::any_io_executor& executor, PeerTransport::Done d)
-      : socket(executor), timeout(executor, TcpTransport::kTimeout), done(std::move(d)) {}
-
-  void end(Result<PeerTransport::Connected> result) {
-    timeout.cancel();
-    if (auto told = std::exchange(done, nullptr)) told(std::move(result));
-  }
-  void drop() {
-    done = nullptr;
-    timeout.cancel();
-    error_code ignored;
-    socket.close(ignored);
-  }
-
-  tcp::socket socket;
-  asio::steady_timer timeout;
-  PeerTransport::Done done;
-};
 
 class Handle final : public PeerTransport::Attempt {
  public:
-  explicit Handle(std::shared_ptr<TcpDial> dial) : dial_(std::move(dial)) {}
-  ~Handle() override { dial_->drop(); }
+  explicit Handle(std::shared_ptr<Task> task) : task_(std::move(task)) {}
+  ~Handle() override { task_->cancel(); }
 
  private:
-  std::shared_ptr<TcpDial> dial_;
+  std::shared_ptr<Task> task_;
 };
 
 }  // namespace
 
 std::unique_ptr<PeerTransport::Attempt> TcpTransport::connect(const Endpoint& endpoint, Done done) {
-  auto dial = std::make_shared<TcpDial>(executor_, std::move(done));
-  dial->timeout.async_wait([dial](const error_code& cancelled) {
-    error_code ignored;
-    if (!cancelled) dial->socket.close(ignored);
-  });
-  const auto begun = std::chrono::steady_clock::now();
-  dial->socket.async_connect(to_asio(endpoint), [dial, begun, endpoint](const error_code& ec) {
-    if (ec) return dial->end(Error::from_errno(ec.value(), endpoint.to_string()));
-    dial->end(Connected{std::make_unique<TcpStream>(std::move(dial->socket)),
-                        std::chrono::steady_clock::now() - begun});
-  });
-  return std::make_unique<Handle>(std::move(dial));
+  using Opened = std::unique_ptr<Route::Connected>;
+  std::function<void(Result<Opened>)> opened = [done = std::move(done)](Result<Opened> result) {
+    if (!result) return done(result.error());
+    Route::Connected& made = **result;
+    done(Connected{std::make_unique<TcpStream>(std::move(made.socket), made.proxied), made.rtt});
+  };
+  // The route's own limit comes first; this one is there for what that may not hold.
+  return std::make_unique<Handle>(Task::start<Opened>(
+      executor_, kTimeout + std::chrono::seconds(5), endpoint.to_string(),
+      Route::connect(route_, wire::ProxyTarget(endpoint), kTimeout), std::move(opened)));
 }
 
 }  // namespace swarmfs::net

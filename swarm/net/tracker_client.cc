@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "swarm/net/asio_glue.h"
+#include "swarm/net/http_stream.h"
 #include "swarm/net/task.h"
 #include "swarm/wire/tracker_http.h"
 
@@ -55,12 +56,11 @@ asio::awaitable<Result<std::vector<wire::ScrapeEntry>>> scrape_http(
 }
 
 /// The first of the addresses that answers or refuses with reason; unreachable ones are passed by.
-asio::awaitable<Result<TrackerClient::Answer>> announce_udp(wire::Url url, Scope scope,
-                                                            std::vector<IpAddress> addresses,
-                                                            wire::AnnounceRequest request,
-                                                            std::uint64_t seed,
-                                                            UdpTrackerOptions options) {
+asio::awaitable<Result<TrackerClient::Answer>> announce_udp(
+    RoutePtr route, wire::Url url, Scope scope, std::vector<IpAddress> addresses,
+    wire::AnnounceRequest request, std::uint64_t seed, UdpTrackerOptions options) {
   Error last = fail(ErrorKind::network, url.redacted() + " has no address");
+  const bool named = !route->direct() && !IpAddress::parse(url.host);
   for (const IpAddress& address : addresses) {
     if (!engine::may_connect(scope, address)) {
       last = fail(ErrorKind::permission,
@@ -68,14 +68,17 @@ asio::awaitable<Result<TrackerClient::Answer>> announce_udp(wire::Url url, Scope
       continue;
     }
     const Endpoint tracker{address, url.port};
-    auto response = co_await udp_announce(tracker, request, url.target, seed, options);
+    const wire::ProxyTarget target =
+        named ? wire::ProxyTarget(url.host, url.port) : wire::ProxyTarget(tracker);
+    auto asking = udp_announce(route, target, request, url.target, seed, options);
+    auto response = co_await std::move(asking);
     if (!response) {
       last = response.error();
       if (last.kind == ErrorKind::network) continue;
       break;
     }
     TrackerClient::Answer answer{std::move(*response), tracker,
-                                 engine::scope_after(scope, address)};
+                                 named ? scope : engine::scope_after(scope, address)};
     drop_forbidden_peers(answer);
     co_return answer;
   }
@@ -84,12 +87,13 @@ asio::awaitable<Result<TrackerClient::Answer>> announce_udp(wire::Url url, Scope
 
 }  // namespace
 
-TrackerClient::TrackerClient(asio::any_io_executor executor, Options options,
+TrackerClient::TrackerClient(asio::any_io_executor executor, RoutePtr route, Options options,
                              std::shared_ptr<spdlog::logger> logger)
     : executor_(std::move(executor)),
+      route_(std::move(route)),
       options_(std::move(options)),
       logger_(std::move(logger)),
-      http_(make_http_context(options_.http)),
+      http_(make_http_context(route_, options_.http)),
       random_(std::random_device{}()) {
   // Transaction ids have to be hard to guess: the generator's whole start comes from the system.
   std::random_device device;
@@ -109,16 +113,18 @@ std::uint64_t TrackerClient::add(std::shared_ptr<Call> call) {
   return calls_.emplace(call->id, std::move(call)).first->first;
 }
 
-/// Resolves the call's host under the call's deadline, or reports that its URL is bad.
+/// Resolves the call's host under the call's deadline, or reports that its URL is bad. With a
+/// proxy, which looks names up, an address stands for a name.
 void TrackerClient::look_up(const std::shared_ptr<Call>& call,
                             std::function<void(Result<Addresses>)> then) {
-  const auto body = [](Result<wire::Url> url,
+  const auto body = [](RoutePtr route, Result<wire::Url> url,
                        HttpOptions http) -> asio::awaitable<Result<Addresses>> {
     if (!url) co_return url.error();
-    auto found = co_await resolve(url->host, http.hosts, http.lookup_timeout);
+    if (!route->direct() && !IpAddress::parse(url->host)) co_return Addresses{stand_in(url->host)};
+    auto found = co_await resolve(route, url->host, http.hosts, http.lookup_timeout);
     co_return found;
   };
-  auto work = body(call->url, options_.http);
+  auto work = body(route_, call->url, options_.http);
   const std::string what = call->url ? call->url->redacted() : "tracker";
   call->tasks.push_back(
       Task::start<Addresses>(executor_, options_.timeout, what, std::move(work), std::move(then)));
@@ -152,10 +158,13 @@ void TrackerClient::announce_to(const std::shared_ptr<Call>& call, Family family
   const wire::Url& url = *call->url;
   const auto work = [&]() -> asio::awaitable<Result<Answer>> {
     if (url.scheme == "udp")
-      return announce_udp(url, call->scope, addresses, call->request, random_(), options_.udp);
+      return announce_udp(route_, url, call->scope, addresses, call->request, random_(),
+                          options_.udp);
     wire::Url full = url;
     full.target = wire::announce_target(url.target, call->request);
-    return announce_http(http_, HttpRequest{std::move(full), call->scope, family, addresses});
+    // By which family a proxy goes on is its own business.
+    const auto asked = route_->direct() ? std::optional(family) : std::nullopt;
+    return announce_http(http_, HttpRequest{std::move(full), call->scope, asked, addresses});
   };
   call->tasks.push_back(Task::start<Answer>(executor_, options_.timeout, url.redacted(), work(),
                                             [this, call, family](Result<Answer> answer) {
@@ -200,7 +209,10 @@ std::uint64_t TrackerClient::scrape(const std::string& url, std::vector<Sha1Hash
     if (full.scheme == "udp") {
       if (!engine::may_connect(call->scope, first.address))
         return finish(fail(ErrorKind::permission, full.redacted() + " is local: refused"));
-      return start(udp_scrape(first, call->hashes, random_(), options_.udp));
+      const bool named = !route_->direct() && !IpAddress::parse(full.host);
+      const wire::ProxyTarget target =
+          named ? wire::ProxyTarget(full.host, full.port) : wire::ProxyTarget(first);
+      return start(udp_scrape(route_, target, call->hashes, random_(), options_.udp));
     }
     const auto target = wire::scrape_target(full.target, call->hashes);
     if (!target) return finish(fail(ErrorKind::unsupported, full.redacted() + " has no scrape"));

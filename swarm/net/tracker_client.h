@@ -40,14 +40,15 @@ class TrackerClient {
   using OnAnswer = std::function<void(Result<Answer>, bool last)>;
   using OnScrape = std::function<void(Result<std::vector<wire::ScrapeEntry>>)>;
 
-  TrackerClient(boost::asio::any_io_executor executor, Options options,
+  TrackerClient(boost::asio::any_io_executor executor, RoutePtr route, Options options,
                 std::shared_ptr<spdlog::logger> logger);
   /// Cancels everything; no callback comes afterwards.
   ~TrackerClient();
   TrackerClient(const TrackerClient&) = delete;
   TrackerClient& operator=(const TrackerClient&) = delete;
 
-  /// Announces over every address family that the host has, with the request's one key (BEP 7).
+  /// Announces over every address family that the host has, with the request's one key (BEP 7); a
+  /// name that a proxy looks up counts as one family.
   /// The callback is never called from inside. Returns an id for cancel().
   std::uint64_t announce(const std::string& url, wire::AnnounceRequest request, OnAnswer on_answer);
   /// Scrapes over the first family that the host has (BEP 15, BEP 48); at most kMaxScrapeHashes.
@@ -66,6 +67,7 @@ class TrackerClient {
   void finish_family(const std::shared_ptr<Call>& call, wire::Family family, Result<Answer> answer);
 
   boost::asio::any_io_executor executor_;
+  RoutePtr route_;
   Options options_;
   std::shared_ptr<spdlog::logger> logger_;
   std::shared_ptr<HttpContext> http_;

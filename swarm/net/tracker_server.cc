@@ -5,7 +5,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -17,6 +16,7 @@
 
 #include "swarm/net/asio_glue.h"
 #include "swarm/net/connection_id.h"
+#include "swarm/net/route.h"
 #include "swarm/wire/tracker_http.h"
 #include "swarm/wire/tracker_udp.h"
 
@@ -88,6 +88,7 @@ struct TrackerServer::Core : std::enable_shared_from_this<Core> {
   Bytes answer(const wire::UdpScrapeRequest& request, const IpAddress& from);
 
   asio::any_io_executor executor;
+  const RoutePtr route = Route::plain();  ///< whoever runs a tracker says by `listen` where
   Options options;
   std::shared_ptr<spdlog::logger> logger;
   engine::TrackerBook book;
@@ -101,25 +102,14 @@ struct TrackerServer::Core : std::enable_shared_from_this<Core> {
 };
 
 Result<void> TrackerServer::Core::bind(Door& door) {
-  const std::string what = "listening on " + door.endpoint.to_string();
+  auto acceptor = route->listen(executor, door.endpoint);
+  if (!acceptor) return acceptor.error();
+  door.acceptor = std::move(*acceptor);
   boost::system::error_code error;
-  const tcp::endpoint local = to_asio<tcp>(door.endpoint);
-  door.acceptor.open(local.protocol(), error);
-  if (error) return net_error(error, what);
-  const asio::ip::v6_only v6_only(true);  // a door per family: each knows its packets' family
-  if (!door.endpoint.address.is_v4()) door.acceptor.set_option(v6_only, error);
-  door.acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  door.acceptor.bind(local, error);
-  if (!error) door.acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return net_error(error, what);
   door.endpoint.port = door.acceptor.local_endpoint(error).port();
-
-  const udp::endpoint udp_local = to_asio<udp>(door.endpoint);
-  door.socket.open(udp_local.protocol(), error);
-  if (!error && !door.endpoint.address.is_v4()) door.socket.set_option(v6_only, error);
-  if (!error) door.socket.bind(udp_local, error);
-  if (!error) door.socket.non_blocking(true, error);
-  if (error) return net_error(error, what + " (UDP)");
+  auto socket = route->open_udp(executor, door.endpoint);
+  if (!socket) return socket.error();
+  door.socket = std::move(*socket);
   return {};
 }
 
@@ -324,17 +314,10 @@ std::vector<std::string> TrackerServer::announce_urls() const {
   std::vector<std::string> out;
   for (Endpoint endpoint : endpoints()) {
     if (endpoint.address.is_unspecified()) {
-      // Connecting a UDP socket sends nothing; it only picks the address to send from.
       const bool v4 = endpoint.address.is_v4();
-      udp::socket probe(core_->executor);
-      boost::system::error_code error;
-      const char* far = v4 ? "198.51.100.1" : "2001:db8::1";
-      const udp::endpoint to = to_asio<udp>(Endpoint{*IpAddress::parse(far), 9});
-      probe.open(to.protocol(), error);
-      if (!error) probe.connect(to, error);
-      const udp::endpoint local = error ? udp::endpoint{} : probe.local_endpoint(error);
-      endpoint.address =
-          error ? *IpAddress::parse(v4 ? "127.0.0.1" : "::1") : from_asio(local.address());
+      const Endpoint far{*IpAddress::parse(v4 ? "198.51.100.1" : "2001:db8::1"), 9};
+      endpoint.address = core_->route->source_towards(core_->executor, far)
+                             .value_or(*IpAddress::parse(v4 ? "127.0.0.1" : "::1"));
     }
     out.push_back("http://" + endpoint.to_string() + "/announce");
     out.push_back("udp://" + endpoint.to_string() + "/announce");

@@ -5,12 +5,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <boost/asio/ip/v6_only.hpp>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "swarm/net/asio_glue.h"
+#include "swarm/net/task.h"
 
 namespace swarmfs::net {
 
@@ -95,38 +95,126 @@ socklen_t to_native(const Endpoint& endpoint, sockaddr_storage& out) {
 
 }  // namespace
 
-Result<std::unique_ptr<UdpPort>> UdpPort::open(asio::any_io_executor executor,
+Result<std::unique_ptr<UdpPort>> UdpPort::open(asio::any_io_executor executor, RoutePtr route,
                                                const Endpoint& local) {
-  const udp::endpoint where = to_asio<udp>(local);
-  udp::socket socket(std::move(executor));
-  error_code error, ignored;
-  socket.open(where.protocol(), error);
-  // A port per family: each knows its datagrams' family.
-  if (!error && !local.address.is_v4()) socket.set_option(asio::ip::v6_only(true), error);
-  if (!error) socket.bind(where, error);
-  if (!error) socket.non_blocking(true, error);
-  if (error) return net_error(error, "cannot listen on " + local.to_string() + " (UDP)");
-  socket.set_option(asio::socket_base::receive_buffer_size(kSocketBuffer), ignored);
-  socket.set_option(asio::socket_base::send_buffer_size(kSocketBuffer), ignored);
-  const int on = 1;
-  ::setsockopt(socket.native_handle(), SOL_UDP, UDP_GRO, &on, sizeof on);
-  // Where a path is narrower than what we send, the network cuts it: there are paths that do not
-  // say so.
-  const int no_discovery = IP_PMTUDISC_DONT;
-  if (local.address.is_v4())
-    ::setsockopt(socket.native_handle(), IPPROTO_IP, IP_MTU_DISCOVER, &no_discovery,
-                 sizeof no_discovery);
-  const Endpoint bound{local.address, socket.local_endpoint(error).port()};
-  if (error) return net_error(error, "cannot listen on " + local.to_string() + " (UDP)");
-  std::unique_ptr<UdpPort> port(new UdpPort(std::move(socket), bound));
-  port->wait();
+  std::unique_ptr<UdpPort> port(new UdpPort(std::move(executor), std::move(route), local));
+  if (port->route_->direct()) {
+    if (auto bound = port->rebind(); !bound) return bound.error();
+    return port;
+  }
+  if (!port->route_->has_udp())
+    return fail(ErrorKind::unsupported,
+                "proxy " + port->route_->proxy_name() + ": takes no datagrams");
+  const IpAddress any = local.address.is_v4() ? IpAddress::v4({}) : IpAddress::v6({});
+  port->local_ = {any, 0};
+  port->associate();
   return port;
 }
 
-UdpPort::UdpPort(udp::socket socket, const Endpoint& local)
-    : socket_(std::move(socket)), local_(local) {}
+UdpPort::UdpPort(asio::any_io_executor executor, RoutePtr route, const Endpoint& local)
+    : route_(std::move(route)),
+      socket_(executor),
+      local_(local),
+      control_(executor),
+      again_(executor) {}
 
-UdpPort::~UdpPort() = default;
+Result<> UdpPort::rebind() {
+  error_code error;
+  socket_.close(error);
+  auto socket = route_->open_udp(socket_.get_executor(), local_);
+  if (!socket) return socket.error();
+  const auto port = socket->local_endpoint(error).port();
+  if (error) return net_error(error, "cannot listen on " + local_.to_string() + " (UDP)");
+  local_.port = port;
+  take(std::move(*socket));
+  return {};
+}
+
+/// Speaks over this socket from now on.
+void UdpPort::take(udp::socket socket) {
+  socket_ = std::move(socket);
+  error_code ignored;
+  socket_.set_option(asio::socket_base::receive_buffer_size(kSocketBuffer), ignored);
+  socket_.set_option(asio::socket_base::send_buffer_size(kSocketBuffer), ignored);
+  const int on = 1;
+  ::setsockopt(socket_.native_handle(), SOL_UDP, UDP_GRO, &on, sizeof on);
+  // Where a path is narrower than what we send, the network cuts it: there are paths that do not
+  // say so.
+  const int no_discovery = IP_PMTUDISC_DONT;
+  ::setsockopt(socket_.native_handle(), IPPROTO_IP, IP_MTU_DISCOVER, &no_discovery,
+               sizeof no_discovery);
+  wait();
+}
+
+// --- through a proxy
+
+void UdpPort::associate() {
+  using Made = std::unique_ptr<Route::Association>;
+  static constexpr Duration kTime = std::chrono::seconds(10);
+  std::function<void(Result<Made>)> done = [this](Result<Made> made) {
+    if (!made) return associate_later(made.error().message);
+    pause_ = kFirstPause;
+    trouble_.clear();
+    control_ = std::move((*made)->control);
+    take(std::move((*made)->relay));
+    watch_control();
+  };
+  associating_ = Task::start<Made>(socket_.get_executor(), kTime + std::chrono::seconds(5),
+                                   "proxy " + route_->proxy_name(), Route::associate(route_, kTime),
+                                   std::move(done));
+}
+
+/// RFC 1928 7: the association ends with the connection that it was asked for on. Nothing more is
+/// said there.
+void UdpPort::watch_control() {
+  control_.async_wait(asio::ip::tcp::socket::wait_read,
+                      [this, alive = std::weak_ptr(alive_)](const error_code& error) {
+                        if (alive.expired() || error == asio::error::operation_aborted) return;
+                        std::array<char, 64> ignored;
+                        const ssize_t n = ::recv(control_.native_handle(), ignored.data(),
+                                                 ignored.size(), MSG_DONTWAIT);
+                        if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+                          return watch_control();
+                        associate_later("the proxy has ended the UDP association");
+                      });
+}
+
+void UdpPort::associate_later(const std::string& why) {
+  trouble_ = why;
+  error_code ignored;
+  control_.close(ignored);
+  socket_.close(ignored);  // datagrams are lost from now on, as on a link that is down
+  again_.expires_after(pause_);
+  pause_ = std::min(pause_ * 2, kLongestPause);
+  again_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& cancelled) {
+    if (!cancelled && !alive.expired()) associate();
+  });
+}
+
+ssize_t UdpPort::send_wrapped(const wire::ProxyTarget& to, std::span<const iovec> parts) {
+  static constexpr std::size_t kMostParts = 8;
+  Bytes header = wire::socks_udp_header(to);
+  std::array<iovec, kMostParts + 1> all;
+  all[0] = {header.data(), header.size()};
+  std::copy_n(parts.begin(), std::min(parts.size(), kMostParts), all.begin() + 1);
+  errno = ENOTCONN;
+  if (!socket_.is_open() || parts.size() > kMostParts) return -1;
+  msghdr message{};
+  message.msg_iov = all.data();
+  message.msg_iovlen = 1 + parts.size();
+  return ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
+}
+
+bool UdpPort::send_by_name(const wire::ProxyTarget& to, ByteView datagram) {
+  const iovec part{const_cast<std::uint8_t*>(datagram.data()), datagram.size()};
+  return !route_->direct() && send_wrapped(to, std::span(&part, 1)) >= 0;
+}
+
+// --- datagrams
+
+UdpPort::~UdpPort() {
+  if (associating_) associating_->cancel();
+}
 
 void UdpPort::set_handler(Kind kind, Handler handler) {
   handlers_[static_cast<std::size_t>(kind)] = std::move(handler);
@@ -168,7 +256,15 @@ void UdpPort::receive() {
   wait();
 }
 
-void UdpPort::hand_out(const Endpoint& from, MutableByteView datagram) {
+void UdpPort::hand_out(const Endpoint& sender, MutableByteView datagram) {
+  Endpoint from = sender;
+  if (!route_->direct()) {
+    const auto wrapped = wire::decode_socks_udp(datagram);
+    if (!wrapped || wrapped->from.address.is_v4() != local_.address.is_v4()) return;
+    from = wrapped->from;
+    datagram = datagram.subspan(wrapped->header);
+    if (datagram.empty()) return;
+  }
   // A copy, which a handler that sets another one does not pull from under itself.
   const Handler handler =
       handlers_[static_cast<std::size_t>(datagram[0] == 'd' ? Kind::dht : Kind::other)];
@@ -176,6 +272,7 @@ void UdpPort::hand_out(const Endpoint& from, MutableByteView datagram) {
 }
 
 bool UdpPort::send(const Endpoint& to, std::span<const iovec> parts) {
+  if (!route_->direct()) return send_wrapped(wire::ProxyTarget(to), parts) >= 0;
   sockaddr_storage address;
   msghdr message{};
   message.msg_namelen = to_native(to, address);
@@ -196,7 +293,7 @@ std::size_t UdpPort::send(const Endpoint& to, std::span<const ByteView> datagram
     // As many as the kernel can cut apart by one size.
     const auto rest = datagrams.subspan(done);
     std::size_t count = 1;
-    while (segmentation_ && count < std::min(rest.size(), kMostSegments) &&
+    while (segmentation_ && route_->direct() && count < std::min(rest.size(), kMostSegments) &&
            rest[count - 1].size() == rest[0].size() && rest[count].size() <= rest[0].size() &&
            (count + 1) * rest[0].size() < kLargestTrain - 128)
       ++count;

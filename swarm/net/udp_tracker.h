@@ -8,6 +8,7 @@
 
 #include "swarm/base/clock.h"
 #include "swarm/base/result.h"
+#include "swarm/net/route.h"
 #include "swarm/wire/tracker_udp.h"
 
 namespace swarmfs::net {
@@ -19,14 +20,15 @@ struct UdpTrackerOptions {
 };
 
 /// Both use a connected socket of their own: the kernel drops packets of others, refusals are seen
-/// at once, and no connection id outlives its minute. `seed` makes transaction ids that nobody can
-/// guess. Errors: network, timed_out, protocol with the tracker's own words.
-boost::asio::awaitable<Result<wire::AnnounceResponse>> udp_announce(Endpoint tracker,
-                                                                    wire::AnnounceRequest request,
-                                                                    std::string url_data,
-                                                                    std::uint64_t seed,
-                                                                    UdpTrackerOptions options);
+/// at once, and no connection id outlives its minute. With a proxy they have an association of
+/// their own; only then may the tracker be a name. `seed` makes transaction ids that nobody can
+/// guess. Errors: network, timed_out, protocol with the tracker's own words, and what the proxy
+/// says.
+boost::asio::awaitable<Result<wire::AnnounceResponse>> udp_announce(
+    RoutePtr route, wire::ProxyTarget tracker, wire::AnnounceRequest request, std::string url_data,
+    std::uint64_t seed, UdpTrackerOptions options);
 boost::asio::awaitable<Result<std::vector<wire::ScrapeEntry>>> udp_scrape(
-    Endpoint tracker, std::vector<Sha1Hash> hashes, std::uint64_t seed, UdpTrackerOptions options);
+    RoutePtr route, wire::ProxyTarget tracker, std::vector<Sha1Hash> hashes, std::uint64_t seed,
+    UdpTrackerOptions options);
 
 }  // namespace swarmfs::net

@@ -30,7 +30,7 @@ class HttpClientTest : public NetTest {
     return out;
   }
   Result<TrackerClient::Answer> ask(TestServer& server, const std::string& path = "/announce") {
-    TrackerClient client(loop.get_executor(), options(), logger);
+    TrackerClient client(loop.get_executor(), Route::plain(), options(), logger);
     return announce(client, "http://" + server.authority() + path);
   }
   static TestServer::Speak always(std::string bytes) {
@@ -99,7 +99,7 @@ TEST_F(HttpClientTest, ATrickleEndsAtTheDeadline) {
   });
   TrackerClient::Options quick = options();
   quick.timeout = 400ms;
-  TrackerClient client(loop.get_executor(), quick, logger);
+  TrackerClient client(loop.get_executor(), Route::plain(), quick, logger);
   const auto answer = announce(client, "http://" + server.authority() + "/announce");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().kind, ErrorKind::timed_out);
@@ -148,7 +148,7 @@ TEST_F(HttpClientTest, ANameFromThePublicNetworkLeadsNowhereLocal) {
   TestServer server(loop, "127.0.0.1", always(http_answer(reply_with({}))));
   TrackerClient::Options rebound = options();
   rebound.http.hosts["tracker.example"] = {*IpAddress::parse("127.0.0.1")};
-  TrackerClient client(loop.get_executor(), rebound, logger);
+  TrackerClient client(loop.get_executor(), Route::plain(), rebound, logger);
   const std::string port = std::to_string(server.port());
   const auto http = announce(client, "http://tracker.example:" + port + "/announce");
   ASSERT_FALSE(http);
@@ -166,13 +166,13 @@ TEST_F(HttpClientTest, AnAbandonedAnnounceNeverCallsBack) {
     return Said{http_answer(std::string(1000, 'x')), 10ms};
   });
   int calls = 0;
-  TrackerClient client(loop.get_executor(), options(), logger);
+  TrackerClient client(loop.get_executor(), Route::plain(), options(), logger);
   const auto id = client.announce("http://" + server.authority() + "/announce", request(),
                                   [&](auto&&, bool) { ++calls; });
   ASSERT_TRUE(run_until([&] { return !server.requests().empty(); }));
   client.cancel(id);
   {
-    TrackerClient doomed(loop.get_executor(), options(), logger);
+    TrackerClient doomed(loop.get_executor(), Route::plain(), options(), logger);
     doomed.announce("http://" + server.authority() + "/announce", request(),
                     [&](auto&&, bool) { ++calls; });
     doomed.announce("udp://127.0.0.1:9/announce", request(), [&](auto&&, bool) { ++calls; });
@@ -184,7 +184,7 @@ TEST_F(HttpClientTest, AnAbandonedAnnounceNeverCallsBack) {
 }
 
 TEST_F(HttpClientTest, BadUrlsAreErrorsLikeAnyOther) {
-  TrackerClient client(loop.get_executor(), options(), logger);
+  TrackerClient client(loop.get_executor(), Route::plain(), options(), logger);
   for (const char* url : {"", "wss://a/", "http://", "udp://127.0.0.1"})
     EXPECT_FALSE(announce(client, url)) << url;
 }

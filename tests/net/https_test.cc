@@ -75,7 +75,7 @@ class HttpsTest : public NetTest {
     if (with_ca) options.http.ca_file = ca_file;
     for (const char* name : {"tracker.local", "other.local"})
       options.http.hosts[name] = {*IpAddress::parse("127.0.0.1")};
-    TrackerClient client(loop.get_executor(), options, logger);
+    TrackerClient client(loop.get_executor(), Route::plain(), options, logger);
     auto answer =
         announce(client, "https://" + host + ":" + std::to_string(server.port()) + "/announce");
     server.close();
@@ -113,7 +113,7 @@ TEST_F(HttpsTest, ARedirectDoesNotGiveUpEncryption) {
       tls);
   TrackerClient::Options options;
   options.http.ca_file = ca_file;
-  TrackerClient client(loop.get_executor(), options, logger);
+  TrackerClient client(loop.get_executor(), Route::plain(), options, logger);
   const auto answer = announce(client, "https://" + server.authority() + "/announce");
   ASSERT_FALSE(answer);
   EXPECT_THAT(answer.error().message, HasSubstr("from https to http"));

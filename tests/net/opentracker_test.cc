@@ -70,7 +70,7 @@ class OpentrackerTest : public NetTest {
   std::filesystem::path folder;
   pid_t child = -1;
   std::uint16_t port = 0;
-  TrackerClient client{loop.get_executor(), {}, logger};
+  TrackerClient client{loop.get_executor(), Route::plain(), {}, logger};
 };
 
 TEST_F(OpentrackerTest, PeersMeetOverHttpAndUdp) {

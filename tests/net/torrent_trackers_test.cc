@@ -62,7 +62,7 @@ class TorrentTrackersTest : public NetTest {
   std::unique_ptr<TrackerServer> server;
   std::string http;
   std::string udp;
-  TrackerClient client{loop.get_executor(), {}, logger};
+  TrackerClient client{loop.get_executor(), Route::plain(), {}, logger};
 };
 
 TEST_F(TorrentTrackersTest, TwoTorrentsFindEachOtherAndSayGoodbye) {

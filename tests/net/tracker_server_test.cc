@@ -67,7 +67,7 @@ class TrackerServerTest : public NetTest {
   }
 
   std::unique_ptr<TrackerServer> server;
-  TrackerClient client{loop.get_executor(), {}, logger};
+  TrackerClient client{loop.get_executor(), Route::plain(), {}, logger};
 };
 
 TEST_F(TrackerServerTest, ServesHttpAndUdpOverBothFamiliesOnOnePort) {
@@ -98,7 +98,7 @@ TEST_F(TrackerServerTest, AHostWithBothFamiliesGetsAnAnnounceOfEach) {
   open_both();
   TrackerClient::Options options;
   options.http.hosts["tracker.local"] = {*IpAddress::parse("127.0.0.1"), *IpAddress::parse("::1")};
-  TrackerClient dual(loop.get_executor(), options, logger);
+  TrackerClient dual(loop.get_executor(), Route::plain(), options, logger);
   for (const std::string scheme : {"http", "udp"}) {
     const auto answers = announce_all(dual, url(scheme, "tracker.local"), request(4000));
     ASSERT_EQ(answers.size(), 2U);

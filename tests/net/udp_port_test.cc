@@ -16,7 +16,7 @@ using test::NetTest;
 class UdpPortTest : public NetTest {
  protected:
   std::unique_ptr<UdpPort> open(const char* where) {
-    auto port = UdpPort::open(loop.get_executor(), *Endpoint::parse(where));
+    auto port = UdpPort::open(loop.get_executor(), Route::plain(), *Endpoint::parse(where));
     EXPECT_TRUE(port) << port.error().message;
     return port ? std::move(*port) : nullptr;
   }
@@ -96,14 +96,14 @@ TEST_F(UdpPortTest, AHandlerMayDestroyThePort) {
 }
 
 TEST_F(UdpPortTest, SpeaksIpv6AndNamesAnAddressThatIsTaken) {
-  auto first = UdpPort::open(loop.get_executor(), *Endpoint::parse("[::1]:0"));
+  auto first = UdpPort::open(loop.get_executor(), Route::plain(), *Endpoint::parse("[::1]:0"));
   if (!first) GTEST_SKIP() << first.error().message;
   const auto to = open("[::1]:0");
   std::vector<std::string> dht;
   to->set_handler(UdpPort::Kind::dht, into(dht));
   EXPECT_TRUE((*first)->send(to->local(), as_bytes("de")));
   EXPECT_TRUE(run_until([&] { return dht.size() == 1; }));
-  const auto second = UdpPort::open(loop.get_executor(), (*first)->local());
+  const auto second = UdpPort::open(loop.get_executor(), Route::plain(), (*first)->local());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind, ErrorKind::busy);
   EXPECT_NE(second.error().message.find((*first)->local().to_string()), std::string::npos);

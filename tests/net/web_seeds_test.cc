@@ -42,7 +42,7 @@ struct Rig {
   std::shared_ptr<HttpContext> context = [this] {
     HttpOptions options;
     options.hosts["public.example"] = {*IpAddress::parse("127.0.0.1")};
-    return make_http_context(options);
+    return make_http_context(Route::plain(), options);
   }();
   bool wanted = true;
   std::unique_ptr<PeerStream> peer;

@@ -1,0 +1,84 @@
+#include "mount/route_options.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string_view>
+#include <utility>
+
+namespace swarmfs::mount {
+
+static constexpr const char* kUrlVariable = "SWARMFS_PROXY";
+static constexpr const char* kPasswordVariable = "SWARMFS_PROXY_PASSWORD";
+
+/// No error repeats the text, which may hold a password.
+static wire::ProxyUrl parse_proxy(const std::string& option, const std::string& text) {
+  auto url = wire::ProxyUrl::parse(text);
+  if (!url) throw CLI::ValidationError(option, url.error().message);
+  const char* const password = std::getenv(kPasswordVariable);
+  if (password == nullptr || *password == 0) return *url;
+  if (url->user.empty())
+    throw CLI::ValidationError(option, std::string(kPasswordVariable) +
+                                           " is set, and the proxy has no user name: give " +
+                                           "one, as in socks5://user@" +
+                                           wire::ProxyTarget(url->host, url->port).to_string());
+  url->password = password;
+  if (url->password.size() > 255)
+    throw CLI::ValidationError(option, std::string(kPasswordVariable) + " is over 255 bytes long");
+  return *url;
+}
+
+void add_route_options(CLI::App& command, RouteOptions& options) {
+  CLI::Option* const proxy =
+      command
+          .add_option_function<std::string>(
+              "--proxy",
+              [&options](const std::string& text) { options.proxy = parse_proxy("--proxy", text); },
+              "Everything goes through this proxy (socks5://, or http:// by CONNECT), names "
+              "included, or nowhere; nothing listens. Others on this machine see the command line: "
+              "put a password into --proxy-file, or the environment (SWARMFS_PROXY_PASSWORD)")
+          ->type_name("socks5://[USER[:PASSWORD]@]HOST:PORT")
+          ->envname(kUrlVariable);
+  command
+      .add_option_function<std::string>(
+          "--proxy-file",
+          [&options](const std::string& path) {
+            std::ifstream in(path);
+            std::string line;
+            if (!std::getline(in, line))
+              throw CLI::ValidationError("--proxy-file", path + ": cannot be read, or is empty");
+            while (!line.empty() && (line.back() == ' ' || line.back() == '\r')) line.pop_back();
+            options.proxy = parse_proxy("--proxy-file", line);
+          },
+          "The same, from the first line of a file")
+      ->type_name("FILE")
+      ->excludes(proxy);
+  command
+      .add_option("--interface", options.interface,
+                  "Everything goes by this network interface, or the one with this address, or "
+                  "nowhere")
+      ->type_name("NAME|ADDRESS");
+}
+
+Result<net::RoutePtr> make_route(const RouteOptions& options) {
+  return net::Route::make({options.proxy, options.interface});
+}
+
+void hide_proxy_passwords(std::span<char* const> arguments) {
+  for (const char* const name : {kUrlVariable, kPasswordVariable}) {
+    if (char* const value = std::getenv(name)) std::memset(value, 'x', std::strlen(value));
+    ::unsetenv(name);
+  }
+  bool value_next = false;
+  for (char* const argument : arguments) {
+    const std::string_view text(argument);
+    if (!std::exchange(value_next, text == "--proxy") && !text.starts_with("--proxy=")) continue;
+    const auto scheme = text.find("://");
+    const auto at = text.rfind('@');
+    if (scheme == std::string_view::npos || at == std::string_view::npos) continue;
+    const auto colon = text.find(':', scheme + 3);
+    if (colon < at) std::memset(argument + colon + 1, 'x', at - colon - 1);
+  }
+}
+
+}  // namespace swarmfs::mount
