@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "swarm/net/peer_dialer.h"
+#include "swarm/net/route.h"
 #include "swarm/wire/handshake.h"
 #include "tests/net/memory_stream.h"
 
@@ -138,7 +139,7 @@ class OpeningTest : public testing::TestWithParam<Encryption> {
   }
   asio::io_context io_;
   Script script_;
-  PeerDialer dialer_{io_.get_executor(), GetParam()};
+  PeerDialer dialer_{io_.get_executor(), Route::plain(), GetParam()};
 };
 
 TEST_P(OpeningTest, AllIsSaidAtOnceToWhoTakesIt) {

@@ -14,6 +14,7 @@
 
 #include "swarm/net/asio_glue.h"
 #include "swarm/net/name_threads.h"
+#include "swarm/net/route.h"
 
 namespace swarmfs::net {
 namespace {
@@ -62,7 +63,7 @@ void start(asio::io_context& io, NameThreads& threads, std::string host, Duratio
       io,
       [](NameThreads& t, std::string name, Duration limit, Answer& out) -> asio::awaitable<void> {
         Hosts none;
-        out = co_await resolve(std::move(name), std::move(none), limit, t);
+        out = co_await resolve(Route::plain(), std::move(name), std::move(none), limit, t);
       }(threads, std::move(host), timeout, answer),
       asio::detached);
 }
