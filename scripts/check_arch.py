@@ -54,6 +54,14 @@ IMPURE = re.compile(
     r"::now\s*\(|\brandom_device\b|\bclock_gettime\s*\(|\bgettimeofday\s*\(|\bgetrandom\s*\("
     r"|\bRAND_bytes\s*\(|\bs?rand\s*\(")
 IMPURE_HOMES = ("swarm/net", "mount", "tests", "cache/clock")
+# Sockets of the internet are opened in one place, which knows where they may go (net::Route).
+SOCKETS = re.compile(
+    r"\basync_connect\b|\basio::connect\b|\b(?:AF_INET6?|PF_INET6?)\s*,\s*SOCK_"
+    r"|\bgetaddrinfo\s*\(|\b(?:tcp|udp)::resolver\b"
+    r"|\.(?:open|connect|bind)\s*\([^()]*(?:\([^()]*\))?[^()]*(?:\b(?:v4|v6|protocol)\b|::endpoint\b)"
+    r"|\b(?:tcp|udp)::(?:socket|acceptor)\s+\w+\s*[({][^,(){}]*(?:\([^()]*\))?\s*,")
+SOCKET_HOMES = ("swarm/net/route", "tests")
+RESOLVERS = ("swarm/net/resolver", "swarm/net/bound_lookup")
 # Split, so that this file does not contain what it looks for.
 MARKERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 PRIVATE_PATHS = re.compile(r"(?<![\w.$})\]*-])/(work|root)(?![\w-])")
@@ -106,6 +114,18 @@ def check_impure(path, code):
         for match in IMPURE.finditer(code):
             yield (line_of(code, match.start()),
                    f"'{match.group(0).strip()}': time and randomness come in as arguments here")
+
+
+def check_sockets(path, code):
+    if within(path, SOCKET_HOMES):
+        return
+    for match in SOCKETS.finditer(code):
+        found = match.group(0)
+        if within(path, RESOLVERS) and re.search(r"getaddrinfo|resolver", found):
+            continue
+        yield (line_of(code, match.start()),
+               f"'{found.strip()}': net::Route opens sockets and net::resolve() looks names up, so "
+               "that none goes where it may not")
 
 
 def closing(code, start):
@@ -168,6 +188,7 @@ def check_file(path, text):
     code = code_only(text)
     yield from check_includes(path, text)
     yield from check_impure(path, code)
+    yield from check_sockets(path, code)
     yield from check_coroutines(code)
 
 

@@ -89,6 +89,29 @@ class Purity(unittest.TestCase):
         self.assertEqual(findings("fs/a.cc", text), [])
 
 
+class Sockets(unittest.TestCase):
+    def test_they_are_opened_by_the_route_alone(self):
+        for text in ("co_await s.async_connect(to, kAwait);", "asio::connect(s, list);",
+                     "int fd = ::socket(AF_INET, SOCK_STREAM, 0);",
+                     "socket(PF_INET6 , SOCK_DGRAM, 0)", "getaddrinfo(a, b, c, d);",
+                     "tcp::resolver r(io);", "socket.open(where.protocol(), error);",
+                     "socket.open(udp::v4());", "acceptor_.bind(tcp::endpoint(a, 1));",
+                     "tcp::acceptor a(io, where);", "udp::socket s(io.get_executor(), where);",
+                     "socket.connect(tcp::endpoint(a, 1), e);"):
+            for path in ("swarm/net/a.cc", "mount/a.cc"):
+                self.assertEqual(len(findings(path, "// x\n" + text)), 1, f"{path}: {text}")
+            self.assertEqual(findings("swarm/net/route.cc", "// x\n" + text), [], text)
+        self.assertEqual(findings("swarm/net/resolver.cc", "// x\ntcp::resolver r(io);"), [])
+        self.assertEqual(len(findings("swarm/net/resolver.cc", "// x\ns.async_connect(a, b);")), 1)
+
+    def test_what_opens_none_is_fine(self):
+        for text in ("udp::socket socket(executor);", "::socket(AF_UNIX, SOCK_STREAM, 0);",
+                     "mux_.connect(endpoint, now());", "transport.connect(to, done);",
+                     "Route::connect(route, target, kTimeout)", "file.open(path);",
+                     "source.open(content)", "tcp::socket socket;"):
+            self.assertEqual(findings("swarm/net/a.cc", "// x\n" + text), [], text)
+
+
 class Coroutines(unittest.TestCase):
     def count(self, body):
         return len(findings("swarm/net/a.cc", "// x\nTask f() {\n  " + body + "\n}\n"))
