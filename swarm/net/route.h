@@ -45,8 +45,10 @@ class Route {
   bool direct() const { return !proxy_; }
   /// Datagrams have a way: not with an HTTP proxy.
   bool has_udp() const { return !proxy_ || proxy_->kind == wire::ProxyUrl::Kind::socks5; }
-  /// Names are not left to the proxy, but by whom are they looked up?
+  /// There is an interface by which everything goes.
   bool bound() const { return !interface_.empty(); }
+  /// False for the family that an interface named by its address has not.
+  bool speaks(bool v4) const { return !source_ || source_->is_v4() == v4; }
   /// "socks5://192.0.2.1:1080", or "" without a proxy.
   std::string proxy_name() const { return proxy_ ? proxy_->redacted() : std::string(); }
   /// Changes when the interface has gone or come back as another: what is bound to the old one is

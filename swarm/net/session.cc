@@ -119,6 +119,14 @@ Result<> Session::go_out() {
   if (!dht_ && !config_.utp) return {};
   for (const IpAddress& any : {IpAddress::v4({}), IpAddress::v6({})})
     if (auto opened = open_udp({any, 0}); !opened) return opened;
+  // One for both: what one port has to say is true of the other.
+  udp_.front()->set_on_trouble([this](const std::string& why) {
+    if (why.empty()) {
+      logger_->info("datagrams go through the proxy again");
+    } else {
+      logger_->warn("no datagrams: {}", why);
+    }
+  });
   return {};
 }
 
@@ -160,15 +168,17 @@ Result<> Session::listen() {
     if (auto opened = open(endpoint, Udp::optional); !opened) return opened;
   if (!config_.listen.empty()) return {};
 
-  const IpAddress any4 = IpAddress::v4({});
-  const IpAddress any6 = IpAddress::v6({});
+  // The first of the families that there are, and the other.
+  const bool v4 = config_.route->speaks(true);
+  const IpAddress first = v4 ? IpAddress::v4({}) : IpAddress::v6({});
   for (std::uint16_t port = kDefaultPort; port < kDefaultPort + 10 && listeners_.empty(); ++port)
-    if (!open({any4, port}, Udp::required)) continue;
+    if (!open({first, port}, Udp::required)) continue;
   if (listeners_.empty())
-    if (auto opened = open({any4, 0}, Udp::optional); !opened) return opened;
+    if (auto opened = open({first, 0}, Udp::optional); !opened) return opened;
   // The same port number for both families; a machine without IPv6 does without.
   const std::uint16_t port = port_;
-  if (!open({any6, port}, Udp::optional)) port_ = port;
+  if (v4 && config_.route->speaks(false) && !open({IpAddress::v6({}), port}, Udp::optional))
+    port_ = port;
   return {};
 }
 

@@ -154,7 +154,7 @@ void UdpPort::associate() {
   std::function<void(Result<Made>)> done = [this](Result<Made> made) {
     if (!made) return associate_later(made.error().message);
     pause_ = kFirstPause;
-    trouble_.clear();
+    if (!trouble_.empty()) set_trouble({});
     control_ = std::move((*made)->control);
     take(std::move((*made)->relay));
     watch_control();
@@ -175,12 +175,13 @@ void UdpPort::watch_control() {
                                                  ignored.size(), MSG_DONTWAIT);
                         if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
                           return watch_control();
-                        associate_later("the proxy has ended the UDP association");
+                        associate_later("proxy " + route_->proxy_name() +
+                                        " has ended the UDP association");
                       });
 }
 
 void UdpPort::associate_later(const std::string& why) {
-  trouble_ = why;
+  if (trouble_ != why) set_trouble(why);
   error_code ignored;
   control_.close(ignored);
   socket_.close(ignored);  // datagrams are lost from now on, as on a link that is down
@@ -189,6 +190,11 @@ void UdpPort::associate_later(const std::string& why) {
   again_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& cancelled) {
     if (!cancelled && !alive.expired()) associate();
   });
+}
+
+void UdpPort::set_trouble(const std::string& why) {
+  trouble_ = why;
+  if (on_trouble_) on_trouble_(trouble_);
 }
 
 ssize_t UdpPort::send_wrapped(const wire::ProxyTarget& to, std::span<const iovec> parts) {

@@ -77,6 +77,10 @@ class UdpPort {
   int native_handle() { return socket_.native_handle(); }
   /// With a proxy: what was last wrong with the association; empty while it stands.
   const std::string& trouble() const { return trouble_; }
+  /// Called when that changes: to whom it may be said.
+  void set_on_trouble(std::function<void(const std::string&)> on_trouble) {
+    on_trouble_ = std::move(on_trouble);
+  }
 
  private:
   UdpPort(boost::asio::any_io_executor executor, RoutePtr route, const Endpoint& local);
@@ -84,6 +88,7 @@ class UdpPort {
   void associate();
   void watch_control();
   void associate_later(const std::string& why);
+  void set_trouble(const std::string& why);
   ssize_t send_wrapped(const wire::ProxyTarget& to, std::span<const iovec> parts);
   void wait();
   void receive();
@@ -99,6 +104,7 @@ class UdpPort {
   Duration pause_ = kFirstPause;
   std::shared_ptr<Task> associating_;
   std::string trouble_;
+  std::function<void(const std::string&)> on_trouble_;
   bool segmentation_ = true;  ///< the kernel cuts datagrams apart (UDP_SEGMENT), as far as is known
   std::array<Handler, 2> handlers_;
   std::function<void()> on_batch_;

@@ -2,7 +2,6 @@
 that not one packet goes anywhere else, also while the proxy or the interface is gone."""
 
 import pathlib
-import subprocess
 import sys
 import time
 import unittest
@@ -16,6 +15,9 @@ import web_server
 
 # Neighbour discovery and the like are the kernel's own.
 OURS = "(ip or (ip6 and not icmp6 and not dst host ff02::16))"
+
+# What still comes for a connection that is closed, the kernel resets by whatever way it would take.
+BUT_RESETS = OURS + " and not (ip and tcp[tcpflags] & tcp-rst != 0)"
 
 
 class Capture:
@@ -174,15 +176,55 @@ class Routes(rig.NetCase):
         self.finish(get, torrent, expected)
         self.assertEqual(capture.packets(), [])
 
+    def second_device(self, host):
+        """Gives a host eth1, on the same network."""
+        rig.batch(self.net.ns, f"link add second type veth peer name eth1 netns {host.ns}",
+                  "link set second master br0 up")
+        # Each address is answered for by its own device alone.
+        host.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore"])
+        rig.batch(host.ns, "addr add 10.77.200.1/16 dev eth1", "link set eth1 up")
+
+    def test_names_are_looked_up_by_the_interface(self):
+        rig.skip(web_server.Nginx.absent())
+        torrent, expected = self.tree("v1")
+        nginx = web_server.Nginx(self.net.host("web"), self.net.dir / "data")
+        server = self.net.host("names")
+        names = server.start("names", [sys.executable, "name_server.py", server.ip4,
+                                       "files.example", nginx.host.ip4], cwd=clients.HERE)
+        names.wait_text("ready", 20)
+        resolv = self.net.dir / "resolv.conf"
+        resolv.write_text(f"nameserver {server.ip4}\n")
+        self.second_device(self.me)
+        other = Capture(self.me, "eth0", BUT_RESETS)
+        out = self.net.dir / "out"
+        # Its own view of the files, in which it has that name server.
+        done = self.me.run(["unshare", "-m", "sh", "-c",
+                            'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"', "sh", resolv,
+                            clients.SWARMFS, "get", torrent.path, "-o", out, "--interface", "eth1",
+                            "--web-seed", "http://files.example/", "--timeout", 40], timeout=90)
+        self.assertEqual(done.returncode, 0, done.stderr + names.text())
+        self.assertEqual(content.digest_elsewhere(self.me, out / torrent.name), expected)
+        self.assertIn("files.example 1", names.text())
+        self.assertEqual(other.packets(), [])
+
+    def test_who_listens_on_an_interface_is_back_with_it(self):
+        torrent, expected = self.tree("v1")
+        self.second_device(self.middle)
+        self.middle.start("seed", [clients.SWARMFS, "seed", torrent.path, self.net.dir / "data",
+                                   "--interface", "eth1", "--listen", "0.0.0.0:6881", "-v"])
+        rig.wait_for("it to listen", lambda: self.middle.listening(6881), 20)
+        rig.batch(self.middle.ns, "link del eth1")
+        self.second_device(self.middle)  # of the same name, and to the kernel another
+        self.finish(self.start_get(torrent, "--peer", "10.77.200.1:6881"), torrent, expected)
+        # By its other address it is not there.
+        get = self.start_get(torrent, "--peer", f"{self.middle.ip4}:6881", timeout=3)
+        self.assertEqual(get.wait(40), 6, get.tail())
+
     def test_an_interface_goes_and_comes_back(self):
         torrent, expected = self.tree("v1", {"big": 12 * content.MIB})
         seed = self.seed(torrent, rate=24_000_000)
-        rig.batch(self.net.ns, f"link add second type veth peer name eth1 netns {self.me.ns}",
-                  "link set second master br0 up")
-        # Each address is answered for by its own device alone.
-        self.me.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore"])
-        rig.batch(self.me.ns, "addr add 10.77.200.1/16 dev eth1", "link set eth1 up")
-        other = Capture(self.me, "eth0", f"{OURS}")
+        self.second_device(self.me)
+        other = Capture(self.me, "eth0", BUT_RESETS)
         for option in ("eth1", "10.77.200.1"):
             with self.subTest(option):
                 before = seed.host.sent()

@@ -1,0 +1,298 @@
+// The way through proxies that do as they are told: what they refuse, how their answers are cut, and
+// that nothing is tried without them.
+#include "swarm/net/route.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include "net_fixture.h"
+#include "swarm/net/asio_glue.h"
+#include "swarm/net/http_client.h"
+#include "swarm/net/resolver.h"
+#include "swarm/net/task.h"
+#include "swarm/net/udp_port.h"
+#include "swarm/net/udp_tracker.h"
+
+namespace swarmfs::net::test {
+namespace {
+
+using namespace std::chrono_literals;
+using asio::ip::tcp;
+using asio::ip::udp;
+
+/// A SOCKS5 proxy without a login. It answers whatever it is asked with `answer`, a byte at a time,
+/// and then echoes what comes, or relays datagrams by sending them back where they came from.
+class EchoProxy {
+ public:
+  explicit EchoProxy(asio::io_context& loop)
+      : acceptor_(loop, {asio::ip::make_address("127.0.0.1"), 0}),
+        relay_(loop, {asio::ip::make_address("127.0.0.1"), 0}) {
+    asio::co_spawn(loop, accept(), asio::detached);
+    asio::co_spawn(loop, relay(), asio::detached);
+  }
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  RoutePtr route() const {
+    Route::Options options;
+    options.proxy = wire::ProxyUrl{wire::ProxyUrl::Kind::socks5, "127.0.0.1", port(), "", ""};
+    return *Route::make(options);
+  }
+  void drop_all() {
+    boost::system::error_code ignored;
+    for (const auto& socket : sockets_) socket->close(ignored);
+    sockets_.clear();
+  }
+
+  Bytes method{5, 0};
+  Bytes answer{5, 0, 0, 1, 127, 0, 0, 1, 0, 80};
+  std::vector<Bytes> asked;       ///< requests, each without its greeting
+  std::vector<Bytes> datagrams;   ///< as they came
+  bool silent = false;
+
+ private:
+  using SocketPtr = std::shared_ptr<tcp::socket>;
+  asio::awaitable<void> accept() {
+    for (;;) {
+      auto [error, socket] = co_await acceptor_.async_accept(kAwait);
+      if (error) co_return;
+      sockets_.push_back(std::make_shared<tcp::socket>(std::move(socket)));
+      auto serving = serve(sockets_.back());
+      asio::co_spawn(acceptor_.get_executor(), std::move(serving), asio::detached);
+    }
+  }
+  static asio::awaitable<bool> trickle(SocketPtr socket, Bytes bytes) {
+    for (const std::uint8_t byte : bytes) {
+      const auto one = asio::buffer(&byte, 1);
+      const auto [error, n] = co_await asio::async_write(*socket, one, kAwait);
+      if (error) co_return false;
+    }
+    co_return true;
+  }
+  asio::awaitable<void> serve(SocketPtr socket) {
+    std::array<std::uint8_t, 3> greeting;
+    const auto hello = asio::buffer(greeting);
+    const auto [error, n] = co_await asio::async_read(*socket, hello, kAwait);
+    if (error || silent) co_return;
+    auto choosing = trickle(socket, method);
+    co_await std::move(choosing);
+    Bytes request(64);
+    const auto words = asio::buffer(request);
+    const auto [failed, size] = co_await socket->async_read_some(words, kAwait);
+    if (failed) co_return;
+    request.resize(size);
+    asked.push_back(request);
+    Bytes told = answer;
+    if (request[1] == 3) {
+      const std::uint16_t at = relay_.local_endpoint().port();
+      // Another address than its own, which is not to be believed.
+      told = {5, 0, 0, 1, 10, 255, 255, 1, static_cast<std::uint8_t>(at >> 8),
+              static_cast<std::uint8_t>(at)};
+    }
+    auto answering = trickle(socket, told);
+    co_await std::move(answering);
+    if (told[1] != 0) {
+      boost::system::error_code ignored;
+      socket->close(ignored);
+    }
+    Bytes buffer(1024);
+    for (;;) {
+      const auto in = asio::buffer(buffer);
+      const auto [ended, got] = co_await socket->async_read_some(in, kAwait);
+      if (ended) co_return;
+      const auto back = asio::buffer(buffer.data(), got);
+      co_await asio::async_write(*socket, back, kAwait);
+    }
+  }
+  asio::awaitable<void> relay() {
+    Bytes buffer(2048);
+    for (;;) {
+      udp::endpoint from;
+      const auto in = asio::buffer(buffer);
+      const auto [error, n] = co_await relay_.async_receive_from(in, from, kAwait);
+      if (error) co_return;
+      datagrams.emplace_back(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
+      const auto out = asio::buffer(buffer.data(), n);
+      co_await relay_.async_send_to(out, from, kAwait);
+    }
+  }
+
+  tcp::acceptor acceptor_;
+  udp::socket relay_;
+  std::vector<SocketPtr> sockets_;
+};
+
+class RouteTest : public NetTest {
+ protected:
+  using Made = std::unique_ptr<Route::Connected>;
+  Result<Made> connect(const RoutePtr& route, const wire::ProxyTarget& to,
+                       Duration timeout = 10s) {
+    std::optional<Result<Made>> out;
+    std::function<void(Result<Made>)> done = [&](Result<Made> made) { out = std::move(made); };
+    const auto task = Task::start<Made>(loop.get_executor(), 30s, "connecting",
+                                        Route::connect(route, to, timeout), std::move(done));
+    EXPECT_TRUE(run_until([&] { return out.has_value(); }));
+    return std::move(*out);
+  }
+  static bool names(const Error& error, const EchoProxy& proxy) {
+    return error.message.find("proxy socks5://127.0.0.1:" + std::to_string(proxy.port())) !=
+           std::string::npos;
+  }
+
+  const wire::ProxyTarget there{"192.0.2.7", 6881};
+  EchoProxy proxy{loop};
+};
+
+TEST_F(RouteTest, LeadsOnWhateverTheAnswersAreCutInto) {
+  auto made = connect(proxy.route(), there);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE((*made)->proxied);
+  ASSERT_EQ(proxy.asked.size(), 1U);
+  EXPECT_EQ(proxy.asked[0], (Bytes{5, 1, 0, 1, 192, 0, 2, 7, 0x1a, 0xe1}));
+  // The first byte behind the answer is the other end's.
+  asio::write((*made)->socket, asio::buffer("abc", 3));
+  std::string back(3, ' ');
+  bool got = false;
+  asio::async_read((*made)->socket, asio::buffer(back),
+                   [&](const boost::system::error_code& error, std::size_t) { got = !error; });
+  ASSERT_TRUE(run_until([&] { return got; }));
+  EXPECT_EQ(back, "abc");
+}
+
+TEST_F(RouteTest, WhatTheProxyRefusesIsAnErrorThatNamesIt) {
+  for (const std::uint8_t code : {1, 2, 3, 4, 5, 6, 7, 8, 77}) {
+    proxy.answer[1] = code;
+    const auto made = connect(proxy.route(), there);
+    ASSERT_FALSE(made);
+    EXPECT_TRUE(names(made.error(), proxy)) << made.error().message;
+  }
+  proxy.method = {5, 0xff};
+  EXPECT_EQ(connect(proxy.route(), there).error().kind, ErrorKind::permission);
+  proxy.method = {4, 0};
+  EXPECT_EQ(connect(proxy.route(), there).error().kind, ErrorKind::protocol);
+}
+
+TEST_F(RouteTest, ASilentProxyIsWaitedForInVain) {
+  proxy.silent = true;
+  const auto made = connect(proxy.route(), there, 200ms);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::timed_out);
+  EXPECT_TRUE(names(made.error(), proxy)) << made.error().message;
+}
+
+TEST_F(RouteTest, NothingIsTriedWithoutTheProxy) {
+  // A server that is there for whoever comes straight.
+  tcp::acceptor server(loop, {asio::ip::make_address("127.0.0.1"), 0});
+  bool came = false;
+  server.async_accept([&](const boost::system::error_code& error, const tcp::socket&) {
+    came = !error;
+  });
+  const auto route = [&] {
+    const EchoProxy gone(loop);
+    return gone.route();
+  }();
+  const auto made = connect(route, {"127.0.0.1", server.local_endpoint().port()});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::network) << made.error().message;
+  EXPECT_FALSE(came);
+  EXPECT_FALSE(route->direct());
+  EXPECT_FALSE(route->listen(loop.get_executor(), *Endpoint::parse("127.0.0.1:0")));
+  EXPECT_FALSE(route->open_udp(loop.get_executor(), *Endpoint::parse("127.0.0.1:0")));
+  const auto found = resolve_now(route, "localhost");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().kind, ErrorKind::permission);
+}
+
+TEST_F(RouteTest, DatagramsGoToTheProxyItselfAndTheAssociationIsMadeAnew) {
+  auto port = UdpPort::open(loop.get_executor(), proxy.route(), *Endpoint::parse("0.0.0.0:0"));
+  ASSERT_TRUE(port);
+  std::vector<std::pair<Endpoint, Bytes>> got;
+  (*port)->set_handler(UdpPort::Kind::other,
+                       [&](const Endpoint& from, MutableByteView datagram) {
+                         got.emplace_back(from, Bytes(datagram.begin(), datagram.end()));
+                       });
+  const Endpoint far = *Endpoint::parse("192.0.2.7:6881");
+  const Bytes word{1, 2, 3};
+  // What is sent before there is an association is lost, as on any link.
+  EXPECT_FALSE((*port)->send(far, word));
+  const auto exchanged = [&](std::size_t most) {
+    return run_until([&] {
+      (*port)->send(far, word);
+      return got.size() >= most;
+    });
+  };
+  ASSERT_TRUE(exchanged(1));
+  EXPECT_EQ(got[0].first, far);
+  EXPECT_EQ(got[0].second, word);
+  EXPECT_EQ(proxy.datagrams.at(0), (Bytes{0, 0, 0, 1, 192, 0, 2, 7, 0x1a, 0xe1, 1, 2, 3}));
+  EXPECT_TRUE((*port)->send_by_name({"a.example", 80}, word));
+  ASSERT_TRUE(run_until([&] { return proxy.datagrams.back()[3] == 3; }));
+  // Datagrams of the other family are not this port's.
+  const std::size_t before = got.size();
+  EXPECT_TRUE((*port)->send(*Endpoint::parse("[2001:db8::1]:1"), word));
+  ASSERT_TRUE(run_until([&] { return proxy.datagrams.back()[3] == 4; }));
+
+  proxy.drop_all();
+  ASSERT_TRUE(run_until([&] { return !(*port)->trouble().empty(); }));
+  EXPECT_FALSE((*port)->send(far, word));
+  const std::size_t requests = proxy.asked.size();
+  ASSERT_TRUE(exchanged(before + 2));
+  EXPECT_GT(proxy.asked.size(), requests);
+  EXPECT_EQ((*port)->trouble(), "");
+  for (const auto& [from, datagram] : got) EXPECT_EQ(from, far);
+}
+
+TEST_F(RouteTest, AnHttpProxyTakesNoDatagrams) {
+  Route::Options options;
+  options.proxy = wire::ProxyUrl{wire::ProxyUrl::Kind::http, "127.0.0.1", proxy.port(), "", ""};
+  const auto route = *Route::make(options);
+  EXPECT_FALSE(route->has_udp());
+  EXPECT_FALSE(UdpPort::open(loop.get_executor(), route, *Endpoint::parse("0.0.0.0:0")));
+  TrackerClient client(loop.get_executor(), route, {}, logger);
+  const auto answers = announce_all(client, "udp://tracker.example:80/announce");
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].error().kind, ErrorKind::unsupported);
+  EXPECT_TRUE(proxy.asked.empty());
+}
+
+TEST_F(RouteTest, TrackersAreNamedToTheProxyNotLookedUp) {
+  TrackerClient client(loop.get_executor(), proxy.route(), {}, logger);
+  proxy.answer[1] = 4;  // it does not know the name either
+  const auto answers = announce_all(client, "http://no-such-name.invalid/announce?passkey=secret");
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_TRUE(names(answers[0].error(), proxy)) << answers[0].error().message;
+  EXPECT_EQ(answers[0].error().message.find("secret"), std::string::npos);
+  ASSERT_EQ(proxy.asked.size(), 1U);
+  EXPECT_EQ(proxy.asked[0][3], 3);
+  EXPECT_EQ(std::string(proxy.asked[0].begin() + 5, proxy.asked[0].end() - 2),
+            "no-such-name.invalid");
+}
+
+TEST(Interface, ThatIsNotThereIsSaid) {
+  Route::Options options;
+  for (const std::string name : {"nosuchdevice0", "192.0.2.99"}) {
+    options.interface = name;
+    const auto route = Route::make(options);
+    ASSERT_FALSE(route);
+    EXPECT_NE(route.error().message.find("--interface " + name), std::string::npos);
+  }
+}
+
+TEST_F(RouteTest, AnInterfaceHoldsWhatListensAndConnects) {
+  Route::Options options;
+  options.interface = "127.0.0.1";
+  const auto route = Route::make(options);
+  ASSERT_TRUE(route) << route.error().message;
+  EXPECT_TRUE((*route)->direct());
+  auto listening = (*route)->listen(loop.get_executor(), *Endpoint::parse("0.0.0.0:0"));
+  ASSERT_TRUE(listening) << listening.error().message;
+  EXPECT_EQ(listening->local_endpoint().address().to_string(), "127.0.0.1");
+  EXPECT_TRUE(connect(*route, {"127.0.0.1", listening->local_endpoint().port()}));
+  // It has no IPv6, and leads to no other network.
+  EXPECT_FALSE((*route)->listen(loop.get_executor(), *Endpoint::parse("[::]:0")));
+  EXPECT_FALSE(connect(*route, {"::1", 80}));
+  EXPECT_FALSE(connect(*route, {"192.0.2.7", 80}, 300ms));
+}
+
+}  // namespace
+}  // namespace swarmfs::net::test
