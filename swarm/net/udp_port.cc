@@ -167,17 +167,15 @@ void UdpPort::associate() {
 /// RFC 1928 7: the association ends with the connection that it was asked for on. Nothing more is
 /// said there.
 void UdpPort::watch_control() {
-  control_.async_wait(asio::ip::tcp::socket::wait_read,
-                      [this, alive = std::weak_ptr(alive_)](const error_code& error) {
-                        if (alive.expired() || error == asio::error::operation_aborted) return;
-                        std::array<char, 64> ignored;
-                        const ssize_t n = ::recv(control_.native_handle(), ignored.data(),
-                                                 ignored.size(), MSG_DONTWAIT);
-                        if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-                          return watch_control();
-                        associate_later("proxy " + route_->proxy_name() +
-                                        " has ended the UDP association");
-                      });
+  control_.async_wait(asio::ip::tcp::socket::wait_read, [this, alive = std::weak_ptr(alive_)](
+                                                            const error_code& error) {
+    if (alive.expired() || error == asio::error::operation_aborted) return;
+    std::array<char, 64> ignored;
+    const ssize_t n =
+        ::recv(control_.native_handle(), ignored.data(), ignored.size(), MSG_DONTWAIT);
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return watch_control();
+    associate_later("proxy " + route_->proxy_name() + " has ended the UDP association");
+  });
 }
 
 void UdpPort::associate_later(const std::string& why) {

@@ -1,5 +1,5 @@
-// The way through proxies that do as they are told: what they refuse, how their answers are cut, and
-// that nothing is tried without them.
+// The way through proxies that do as they are told: what they refuse, how their answers are cut,
+// and that nothing is tried without them.
 #include "swarm/net/route.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -46,8 +46,8 @@ class EchoProxy {
 
   Bytes method{5, 0};
   Bytes answer{5, 0, 0, 1, 127, 0, 0, 1, 0, 80};
-  std::vector<Bytes> asked;       ///< requests, each without its greeting
-  std::vector<Bytes> datagrams;   ///< as they came
+  std::vector<Bytes> asked;      ///< requests, each without its greeting
+  std::vector<Bytes> datagrams;  ///< as they came
   bool silent = false;
 
  private:
@@ -86,7 +86,15 @@ class EchoProxy {
     if (request[1] == 3) {
       const std::uint16_t at = relay_.local_endpoint().port();
       // Another address than its own, which is not to be believed.
-      told = {5, 0, 0, 1, 10, 255, 255, 1, static_cast<std::uint8_t>(at >> 8),
+      told = {5,
+              0,
+              0,
+              1,
+              10,
+              255,
+              255,
+              1,
+              static_cast<std::uint8_t>(at >> 8),
               static_cast<std::uint8_t>(at)};
     }
     auto answering = trickle(socket, told);
@@ -125,8 +133,7 @@ class EchoProxy {
 class RouteTest : public NetTest {
  protected:
   using Made = std::unique_ptr<Route::Connected>;
-  Result<Made> connect(const RoutePtr& route, const wire::ProxyTarget& to,
-                       Duration timeout = 10s) {
+  Result<Made> connect(const RoutePtr& route, const wire::ProxyTarget& to, Duration timeout = 10s) {
     std::optional<Result<Made>> out;
     std::function<void(Result<Made>)> done = [&](Result<Made> made) { out = std::move(made); };
     const auto task = Task::start<Made>(loop.get_executor(), 30s, "connecting",
@@ -184,9 +191,8 @@ TEST_F(RouteTest, NothingIsTriedWithoutTheProxy) {
   // A server that is there for whoever comes straight.
   tcp::acceptor server(loop, {asio::ip::make_address("127.0.0.1"), 0});
   bool came = false;
-  server.async_accept([&](const boost::system::error_code& error, const tcp::socket&) {
-    came = !error;
-  });
+  server.async_accept(
+      [&](const boost::system::error_code& error, const tcp::socket&) { came = !error; });
   const auto route = [&] {
     const EchoProxy gone(loop);
     return gone.route();
@@ -207,10 +213,9 @@ TEST_F(RouteTest, DatagramsGoToTheProxyItselfAndTheAssociationIsMadeAnew) {
   auto port = UdpPort::open(loop.get_executor(), proxy.route(), *Endpoint::parse("0.0.0.0:0"));
   ASSERT_TRUE(port);
   std::vector<std::pair<Endpoint, Bytes>> got;
-  (*port)->set_handler(UdpPort::Kind::other,
-                       [&](const Endpoint& from, MutableByteView datagram) {
-                         got.emplace_back(from, Bytes(datagram.begin(), datagram.end()));
-                       });
+  (*port)->set_handler(UdpPort::Kind::other, [&](const Endpoint& from, MutableByteView datagram) {
+    got.emplace_back(from, Bytes(datagram.begin(), datagram.end()));
+  });
   const Endpoint far = *Endpoint::parse("192.0.2.7:6881");
   const Bytes word{1, 2, 3};
   // What is sent before there is an association is lost, as on any link.
