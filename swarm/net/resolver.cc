@@ -62,7 +62,6 @@ asio::awaitable<Result<std::vector<IpAddress>>> resolve(RoutePtr route, std::str
 }
 
 Result<std::vector<IpAddress>> resolve_now(RoutePtr route, const std::string& host) {
-  using Addresses = std::vector<IpAddress>;
   constexpr Duration kTime = std::chrono::seconds(20);
   asio::io_context io(1);
   Result<Addresses> out = fail(ErrorKind::not_found, "looking up " + host + ": it failed");
