@@ -20,8 +20,8 @@ using Hosts = std::map<std::string, std::vector<IpAddress>>;
 
 /// The addresses of `host`, in the system's order and never empty. A literal address needs no
 /// resolver and no thread. Errors: not_found, timed_out after `timeout`; permission with a proxy,
-/// which is who looks names up then. The caller may be cancelled at once, and the loop may end, even
-/// though getaddrinfo() itself cannot: its late answer finds nobody.
+/// which is who looks names up then. The caller may be cancelled at once, and the loop may end,
+/// even though getaddrinfo() itself cannot: its late answer finds nobody.
 boost::asio::awaitable<Result<std::vector<IpAddress>>> resolve(RoutePtr route, std::string host,
                                                                Hosts hosts, Duration timeout);
 /// The same, asking in these threads instead of those of the process.

@@ -4,6 +4,7 @@ that not one packet goes anywhere else, also while the proxy or the interface is
 import pathlib
 import sys
 import time
+import os
 import unittest
 
 import clients
@@ -32,6 +33,10 @@ class Capture:
 
     def packets(self):
         return self.out.read_text().splitlines()
+
+
+# For a run that may take minutes.
+LONG = unittest.skipUnless(os.environ.get("INTEROP_ALL"), "INTEROP_ALL=1 runs it")
 
 
 class Routes(rig.NetCase):
@@ -99,6 +104,7 @@ class Routes(rig.NetCase):
         self.finish(self.start_get(torrent, "--proxy", proxy.url), torrent, expected)
         self.assertEqual(capture.packets(), [])
 
+    @LONG
     def test_utp_through_socks(self):
         rig.skip(proxies.Dante.absent())
         torrent, expected = self.tracked("http", utp=True, **{"no-tcp": True})
@@ -108,6 +114,7 @@ class Routes(rig.NetCase):
                     expected)
         self.assertEqual(capture.packets(), [])
 
+    @LONG
     def test_the_dht_through_socks_by_name(self):
         rig.skip(proxies.Dante.absent())
         proxy = proxies.Dante(self.middle)
@@ -141,6 +148,7 @@ class Routes(rig.NetCase):
                 self.assertNotIn("sesame", get.text())
         self.assertEqual(capture.packets(), [])
 
+    @LONG
     def test_who_is_refused_goes_nowhere(self):
         """A wrong password, no proxy at all, and SOCKS where HTTP is spoken."""
         torrent, _ = self.tree("v1")
@@ -184,6 +192,7 @@ class Routes(rig.NetCase):
         host.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore"])
         rig.batch(host.ns, "addr add 10.77.200.1/16 dev eth1", "link set eth1 up")
 
+    @LONG
     def test_names_are_looked_up_by_the_interface(self):
         rig.skip(web_server.Nginx.absent())
         torrent, expected = self.tree("v1")
@@ -207,6 +216,7 @@ class Routes(rig.NetCase):
         self.assertIn("files.example 1", names.text())
         self.assertEqual(other.packets(), [])
 
+    @LONG
     def test_who_listens_on_an_interface_is_back_with_it(self):
         torrent, expected = self.tree("v1")
         self.second_device(self.middle)
@@ -220,6 +230,7 @@ class Routes(rig.NetCase):
         get = self.start_get(torrent, "--peer", f"{self.middle.ip4}:6881", timeout=3)
         self.assertEqual(get.wait(40), 6, get.tail())
 
+    @LONG
     def test_an_interface_goes_and_comes_back(self):
         torrent, expected = self.tree("v1", {"big": 12 * content.MIB})
         seed = self.seed(torrent, rate=24_000_000)
