@@ -61,7 +61,7 @@ SOCKETS = re.compile(
     r"|\.(?:open|connect|bind)\s*\([^()]*(?:\([^()]*\))?[^()]*(?:\b(?:v4|v6|protocol)\b|::endpoint\b)"
     r"|\b(?:tcp|udp)::(?:socket|acceptor)\s+\w+\s*[({][^,(){}]*(?:\([^()]*\))?\s*,")
 SOCKET_HOMES = ("swarm/net/route", "tests")
-RESOLVERS = ("swarm/net/resolver", "swarm/net/bound_lookup")
+RESOLVERS = ("swarm/net/resolver", "swarm/net/name_threads", "swarm/net/bound_lookup")
 # Split, so that this file does not contain what it looks for.
 MARKERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 PRIVATE_PATHS = re.compile(r"(?<![\w.$})\]*-])/(work|root)(?![\w-])")

@@ -1,10 +1,10 @@
 """Proxies and --interface: what is fetched is compared, and a capture on the client's network shows
 that not one packet goes anywhere else, also while the proxy or the interface is gone."""
 
+import os
 import pathlib
 import sys
 import time
-import os
 import unittest
 
 import clients
