@@ -44,10 +44,16 @@ NameQuestion::NameQuestion(std::string name)
       answered_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       addresses_(fail(ErrorKind::timed_out, "looking up " + name_ + ": no answer yet")) {}
 
-Result<Addresses> NameQuestion::take() { return std::move(addresses_); }
+Result<Addresses> NameQuestion::take() {
+  const std::lock_guard lock(mutex_);
+  return std::move(addresses_);
+}
 
 void NameQuestion::answer(Result<Addresses> addresses) {
-  addresses_ = std::move(addresses);
+  {
+    const std::lock_guard lock(mutex_);
+    addresses_ = std::move(addresses);
+  }
   const std::uint64_t one = 1;
   // Cannot fail on an eventfd; without one nobody waits.
   if (::write(answered_.get(), &one, sizeof one) < 0) return;

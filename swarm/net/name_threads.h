@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,8 @@ class NameQuestion {
 
   const std::string name_;
   const Fd answered_;
-  Result<Addresses> addresses_;  ///< written before answered_, read after it
+  std::mutex mutex_;
+  Result<Addresses> addresses_;  ///< guarded by mutex_; written before answered_
 };
 
 /// Starts a thread whenever one is missing, up to a number; questions beyond wait for one of them.
