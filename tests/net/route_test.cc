@@ -193,10 +193,13 @@ TEST_F(RouteTest, NothingIsTriedWithoutTheProxy) {
   bool came = false;
   server.async_accept(
       [&](const boost::system::error_code& error, const tcp::socket&) { came = !error; });
-  const auto route = [&] {
-    const EchoProxy gone(loop);
-    return gone.route();
-  }();
+  Route::Options options;
+  {
+    const tcp::acceptor gone(loop, {asio::ip::make_address("127.0.0.1"), 0});
+    const std::uint16_t port = gone.local_endpoint().port();
+    options.proxy = wire::ProxyUrl{wire::ProxyUrl::Kind::socks5, "127.0.0.1", port, "", ""};
+  }
+  const RoutePtr route = *Route::make(options);
   const auto made = connect(route, {"127.0.0.1", server.local_endpoint().port()});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind, ErrorKind::network) << made.error().message;
