@@ -206,9 +206,8 @@ PeerStream* Opening::open_stream() const {
 /// The winner has got all that was written before it was one.
 bool Opening::greeted() const {
   if (winner_ == nullptr) return false;
-  const auto it =
-      std::ranges::find(runners_, winner_, [](const Runner& r) { return r.stream.get(); });
-  return it->fed >= greeting_.size() && !it->waits_to_write;
+  const Runner& runner = runners_[*race_.winner()];
+  return runner.fed >= greeting_.size() && !runner.waits_to_write;
 }
 
 void Opening::wait_readable(std::function<void()> ready) {
@@ -265,9 +264,7 @@ ssize_t Opening::heard(MutableByteView bytes) {
 bool Opening::say_again() {
   if (again_ || heard_.size() != wire::kHandshakeSize || said_->size() <= wire::kHandshakeSize)
     return false;
-  const auto it =
-      std::ranges::find(runners_, winner_, [](const Runner& r) { return r.stream.get(); });
-  DialWay way = race_.way(static_cast<std::size_t>(it - runners_.begin()));
+  DialWay way = race_.way(*race_.winner());
   if (way.careful) return false;
   way.careful = true;
   way.stage = 0;

@@ -115,13 +115,17 @@ Result<> open_on(const Route& route, Socket& socket, const Endpoint& of,
 
 static IpAddress any_of(bool v4) { return v4 ? IpAddress::v4({}) : IpAddress::v6({}); }
 
+/// Of any address, the one that --interface named.
+Endpoint Route::own(const Endpoint& local) const {
+  const bool any = source_ && local.address.is_unspecified();
+  return any && source_->is_v4() == local.address.is_v4() ? Endpoint{*source_, local.port} : local;
+}
+
 Result<tcp::acceptor> Route::listen(const asio::any_io_executor& executor,
                                     const Endpoint& local) const {
   const std::string what = "cannot listen on " + local.to_string();
   if (!direct()) return fail(ErrorKind::unsupported, what + ": not with a proxy");
-  Endpoint at = local;
-  if (source_ && at.address.is_unspecified() && source_->is_v4() == at.address.is_v4())
-    at.address = *source_;
+  const Endpoint at = own(local);
   const auto where = to_asio<tcp>(at);
   tcp::acceptor acceptor(executor);
   if (auto opened = open_on(*this, acceptor, at, where.protocol()); !opened) return opened.error();
@@ -139,9 +143,7 @@ Result<udp::socket> Route::open_udp(const asio::any_io_executor& executor,
                                     const Endpoint& local) const {
   const std::string what = "cannot listen on " + local.to_string() + " (UDP)";
   if (!direct()) return fail(ErrorKind::unsupported, what + ": not with a proxy");
-  Endpoint at = local;
-  if (source_ && at.address.is_unspecified() && source_->is_v4() == at.address.is_v4())
-    at.address = *source_;
+  const Endpoint at = own(local);
   const auto where = to_asio<udp>(at);
   udp::socket socket(executor);
   if (auto opened = open_on(*this, socket, at, where.protocol()); !opened) return opened.error();

@@ -88,6 +88,7 @@ class Route {
                                                                                 Duration timeout);
 
  private:
+  Endpoint own(const Endpoint& local) const;
   struct Dial;
   using Step = boost::asio::awaitable<Result<std::unique_ptr<Connected>>>;
   static Step straight(RoutePtr route, std::shared_ptr<Dial> dial, Endpoint to);

@@ -17,28 +17,22 @@ constexpr std::uint8_t kNothingAcceptable = 0xff;
 constexpr std::uint8_t kV4 = 1, kName = 3, kV6 = 4;
 constexpr std::size_t kLongest = 255;  ///< of what has its length in a byte
 
-void append_text(Bytes& out, std::string_view text) {
-  out.insert(out.end(), text.begin(), text.end());
-}
-
 /// One byte of length, then the text.
 void append_short(Bytes& out, std::string_view text) {
   out.push_back(static_cast<std::uint8_t>(text.size()));
-  append_text(out, text);
+  append(out, as_bytes(text));
 }
 
 /// ATYP, address and port.
 void append_target(Bytes& out, const ProxyTarget& to) {
   if (const auto address = IpAddress::parse(to.host)) {
     out.push_back(address->is_v4() ? kV4 : kV6);
-    const ByteView bytes = address->bytes();
-    out.insert(out.end(), bytes.begin(), bytes.end());
+    append(out, address->bytes());
   } else {
     out.push_back(kName);
     append_short(out, std::string_view(to.host).substr(0, kLongest));
   }
-  out.push_back(static_cast<std::uint8_t>(to.port >> 8));
-  out.push_back(static_cast<std::uint8_t>(to.port));
+  append_be(out, to.port);
 }
 
 /// Address and port after an ATYP of 1 or 4.
@@ -53,8 +47,7 @@ Endpoint endpoint_at(ByteView bytes, bool v4) {
     std::copy_n(bytes.begin(), sixteen.size(), sixteen.begin());
     out.address = IpAddress::v6(sixteen);
   }
-  const ByteView port = bytes.subspan(v4 ? 4 : 16);
-  out.port = static_cast<std::uint16_t>(port[0] << 8 | port[1]);
+  out.port = load_be<std::uint16_t>(bytes.data() + (v4 ? 4 : 16));
   return out;
 }
 
@@ -165,11 +158,11 @@ ProxyDialogue::ProxyDialogue(ProxyUrl proxy, Command command, ProxyTarget target
     : proxy_(std::move(proxy)), command_(command), target_(std::move(target)) {
   if (proxy_.kind == ProxyUrl::Kind::http) {
     const std::string to = target_.to_string();
-    append_text(output_, "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n");
+    append(output_, as_bytes("CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n"));
     if (!proxy_.user.empty())
-      append_text(output_, "Proxy-Authorization: Basic " +
-                               base64(proxy_.user + ":" + proxy_.password) + "\r\n");
-    append_text(output_, "\r\n");
+      append(output_, as_bytes("Proxy-Authorization: Basic " +
+                               base64(proxy_.user + ":" + proxy_.password) + "\r\n"));
+    append(output_, as_bytes("\r\n"));
     expect(State::head, 4);
     return;
   }
