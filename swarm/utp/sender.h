@@ -75,8 +75,7 @@ class Sender {
   std::uint64_t first() const { return first_; }
   /// The number after that of the last packet that was sent.
   std::uint64_t end_of_sent() const { return first_ + sent_; }
-  std::size_t under_way() const { return flight_; }  ///< bytes
-  bool idle() const { return sent_ == 0; }           ///< all that was sent has arrived
+  bool idle() const { return sent_ == 0; }  ///< all that was sent has arrived
   bool all_sent() const { return sent_ == packets_.size() && lost_ == 0; }
   bool drained() const { return packets_.empty(); }
   std::size_t max_payload() const { return max_payload_; }

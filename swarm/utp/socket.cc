@@ -255,7 +255,7 @@ void Socket::arm(TimePoint now) {
   }
   // RFC 8985: a packet at the end of a burst has none behind it that would show its loss, and the
   // time limit is long.
-  if (!probe_at_ && timeouts_ == 0 && sender_.under_way() > 0 && rtt_.smoothed())
+  if (!probe_at_ && timeouts_ == 0 && !sender_.idle() && rtt_.smoothed())
     probe_at_ = now + 2 * *rtt_.smoothed() + 2 * kDelayedAck + rtt_.deviation();
 }
 
@@ -265,7 +265,7 @@ void Socket::on_silence(TimePoint now) {
   ++timeouts_;
   if (state_ == State::syn_sent) {
     syn_due_ = true;
-  } else if (sender_.under_way() == 0) {
+  } else if (sender_.idle()) {
     window_probe_ = true;
   } else {
     sender_.on_timeout();

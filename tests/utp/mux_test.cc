@@ -65,6 +65,21 @@ TEST_F(UtpMux, ConnectsAndEndsInOrder) {
   EXPECT_EQ(a.mux().size() + b.mux().size(), 0U);
 }
 
+TEST_F(UtpMux, SaysAgainThatItEndsWhenThatWasLost) {
+  connect();
+  run(1s);
+  LinkShape cut = shape;
+  cut.loss = 1;
+  ab.set(cut);
+  client->close();
+  a.flush();
+  run(10ms);
+  ab.set(shape);
+  run(1s);
+  EXPECT_EQ(ab.lost, 1U);
+  EXPECT_TRUE(server->ended);
+}
+
 TEST_F(UtpMux, HearsAtOnceThatThereIsNoSuchConnection) {
   connect();
   run(1s);
