@@ -18,6 +18,11 @@ static constexpr double kAfterEmptyQueue = 0.85;
 static constexpr Duration kFirstLook = 5s;
 static constexpr Duration kLookInterval = 20s;
 static constexpr double kLookPackets = 2;
+/// The target is at most this part of a queue that loses packets when full, which is known for as
+/// long as this after it was nearly full. Losses after less than the least wait tell nothing of it.
+static constexpr int kPartOfQueue = 4;
+static constexpr Duration kQueueMemory = 40s;
+static constexpr Duration kLeastQueue = 6ms;
 
 Congestion::Congestion(std::size_t packet)
     : packet_(static_cast<double>(packet)),
@@ -32,8 +37,9 @@ void Congestion::on_ack(std::size_t bytes, Duration queueing_now, Duration rtt, 
                         TimePoint now) {
   samples_[next_sample_++ % samples_.size()] = queueing_now;
   const Duration waited = queueing();
+  remember_queue(waited, now);
   if (look_again(waited, rtt, now)) return;
-  const double off = 1 - to_seconds(waited) / to_seconds(kTarget);
+  const double off = 1 - to_seconds(waited) / to_seconds(target_);
   const auto arrived = static_cast<double>(bytes);
   if (off <= 0) {
     threshold_ = std::min(threshold_, window_);
@@ -70,7 +76,7 @@ bool Congestion::look_again(Duration waited, Duration rtt, TimePoint now) {
   if (next_look_ == TimePoint{}) next_look_ = now + kFirstLook;
   shortest_wait_ = std::min(shortest_wait_, waited);
   if (now < next_look_) return false;
-  if (in_slow_start() || shortest_wait_ < kTarget / 8) {
+  if (in_slow_start() || shortest_wait_ < target_ / 8) {
     next_look_ = now + kFirstLook;
     shortest_wait_ = Duration::max();
     return false;
@@ -105,8 +111,24 @@ void Congestion::shrink(double factor) {
   threshold_ = window_;
 }
 
-void Congestion::on_loss() {
-  shrink(queueing() > kTarget / 2 ? kAfterFullQueue : kAfterEmptyQueue);
+void Congestion::on_loss(TimePoint now) {
+  const Duration waited = queueing();
+  shrink(waited > target_ / 2 ? kAfterFullQueue : kAfterEmptyQueue);
+  if (waited < kLeastQueue) return;
+  lossy_queue_ = std::max(lossy_queue_, waited);
+  lossy_until_ = now + kQueueMemory;
+  target_ = std::min(kTarget, lossy_queue_ / kPartOfQueue);
+}
+
+/// A flow that goes by losses keeps a queue full, so one that is still full is still another's.
+void Congestion::remember_queue(Duration waited, TimePoint now) {
+  if (lossy_queue_ == Duration{}) return;
+  if (waited > lossy_queue_ * 3 / 4) {
+    lossy_until_ = now + kQueueMemory;
+  } else if (now >= lossy_until_) {
+    lossy_queue_ = {};
+    target_ = kTarget;
+  }
 }
 
 std::size_t Congestion::window() const {

@@ -17,7 +17,8 @@ namespace swarmfs::utp {
 class Congestion {
  public:
   /// The time that packets may wait in queues because of us. RFC 6817 and BEP 29 allow 100 ms;
-  /// where a queue is no longer than that, only less makes room for a flow that fills it.
+  /// where a queue is no longer than that, only less makes room for a flow that fills it: see
+  /// target().
   static constexpr Duration kTarget = std::chrono::milliseconds(40);
 
   /// `packet` is the payload of a full packet, in bytes.
@@ -27,7 +28,7 @@ class Congestion {
   /// that the window kept back more.
   void on_ack(std::size_t bytes, Duration queueing, Duration rtt, bool limited, TimePoint now);
   /// Once for all packets that were under way together.
-  void on_loss();
+  void on_loss(TimePoint now);
   void on_timeout();
   /// Nothing was under way for a while: what was known of the path is old.
   void on_idle();
@@ -36,10 +37,13 @@ class Congestion {
   bool in_slow_start() const { return window_ < threshold_; }
   /// The shortest of the last few samples.
   Duration queueing() const;
+  /// kTarget, or a part of what the queue holds where it has lost packets when shorter.
+  Duration target() const { return target_; }
 
  private:
   void grow(double bytes, double share, Duration rtt, TimePoint now);
   void shrink(double factor);
+  void remember_queue(Duration waited, TimePoint now);
   bool look_again(Duration waited, Duration rtt, TimePoint now);
 
   double packet_;
@@ -53,6 +57,10 @@ class Congestion {
   std::optional<TimePoint> looking_until_;  ///< the queue is let run empty until then
   TimePoint next_look_{};
   Duration shortest_wait_ = Duration::max();  ///< since the last look
+  /// The longest wait at which a packet was lost, which is what the queue holds; 0: not known.
+  Duration lossy_queue_{};
+  TimePoint lossy_until_{};
+  Duration target_ = kTarget;
 };
 
 }  // namespace swarmfs::utp

@@ -198,7 +198,7 @@ void Socket::on_ack(const Packet& packet, std::uint64_t acked, TimePoint now) {
   if (result.bytes > 0)
     congestion_.on_ack(result.bytes, queueing, rtt_.smoothed().value_or(Rtt::kFirstTimeout),
                        std::exchange(limited_, false), now);
-  if (result.loss) congestion_.on_loss();
+  if (result.loss) congestion_.on_loss(now);
   if (!result.progress) return;
   timeouts_ = 0;
   again_at_.reset();

@@ -49,15 +49,44 @@ TEST(UtpCongestion, PaysMoreForALossWithAFullQueue) {
     for (int i = 0; i < 4; ++i) round_trip(congestion, 0ms, now);
     for (int i = 0; i < 4; ++i) congestion.on_ack(0, queueing, 50ms, false, now);
     const auto before = static_cast<double>(congestion.window());
-    congestion.on_loss();
+    congestion.on_loss(now);
     const double left = static_cast<double>(congestion.window()) / before;
     EXPECT_NEAR(left, queueing > 0ms ? 0.5 : 0.85, 0.01);
   }
 }
 
+void wait(Congestion& congestion, Duration queueing, TimePoint now) {
+  for (int i = 0; i < 4; ++i) congestion.on_ack(0, queueing, 50ms, false, now);
+}
+
+TEST(UtpCongestion, TakesAPartOfAQueueTooShortForTheTarget) {
+  Congestion congestion(kPacket);
+  TimePoint now{};
+  wait(congestion, 20ms, now);
+  congestion.on_loss(now);
+  EXPECT_EQ(congestion.target(), 5ms);
+  wait(congestion, 6ms, now);
+  congestion.on_loss(now);  // as a line loses them: the queue is what it was
+  EXPECT_EQ(congestion.target(), 5ms);
+  for (int i = 0; i < 6; ++i) wait(congestion, 16ms, now += 30s);  // another keeps it full
+  EXPECT_EQ(congestion.target(), 5ms);
+  wait(congestion, 14ms, now += 41s);
+  EXPECT_EQ(congestion.target(), Congestion::kTarget);
+}
+
+TEST(UtpCongestion, LearnsNothingOfTheQueueFromLossesWithoutAWait) {
+  Congestion congestion(kPacket);
+  for (const Duration queueing : {Duration(0ms), Duration(5ms), Duration(300ms)}) {
+    wait(congestion, queueing, {});
+    congestion.on_loss({});
+    EXPECT_EQ(congestion.target(), Congestion::kTarget);
+  }
+}
+
 TEST(UtpCongestion, NeverFallsBelowAPacket) {
   Congestion congestion(kPacket);
-  for (int i = 0; i < 100; ++i) congestion.on_loss();
+  const TimePoint now{};
+  for (int i = 0; i < 100; ++i) congestion.on_loss(now);
   EXPECT_EQ(congestion.window(), kPacket);
   congestion.on_timeout();
   EXPECT_EQ(congestion.window(), kPacket);
