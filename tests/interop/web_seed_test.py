@@ -1,5 +1,7 @@
 """Web seeds (BEP 19): nginx alone and beside a libtorrent seed, and servers that do things wrong."""
 
+import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -26,11 +28,12 @@ class WebSeeds(rig.NetCase):
         rig.skip(clients.SUBJECT.absent() or clients.LibTorrent.absent()
                  or web_server.Nginx.absent())
 
-    def get(self, torrent, *options, out="out", timeout=60):
+    def get(self, torrent, *options, out="out", timeout=60, env=None):
         """`swarmfs get` on a host of its own: the folder with what came, and all it said."""
         me = self.net.host("get" + out)
         done = me.run([clients.SWARMFS, "get", torrent.path, "-o", self.net.dir / out, "-v",
-                       "--timeout", timeout, *options], timeout=timeout + 20)
+                       "--timeout", timeout, *options], timeout=timeout + 20,
+                      env=os.environ | (env or {}))
         return done, self.net.dir / out
 
     def bring(self, torrent, expected, *options, **kwargs):
@@ -63,6 +66,25 @@ class WebSeeds(rig.NetCase):
         before = len(nginx.requests())
         done, _ = self.get(torrent, "--no-web-seeds", out="without", timeout=2)
         self.assertEqual(done.returncode, 6, done.stderr)
+        self.assertEqual(len(nginx.requests()), before)
+
+    def test_tls_from_a_server_that_is_vouched_for(self):
+        """https://, also for the .torrent itself; an unknown certificate is refused by name."""
+        torrent, expected = self.tree("hybrid")
+        nginx = web_server.Nginx(self.net.host("web"), self.net.dir, tls=True)
+        seed = nginx.secure_url + "data/"
+        vouched = {"SSL_CERT_FILE": str(nginx.certificate)}
+        self.bring(torrent, expected, "--web-seed", seed, env=vouched)
+        self.assertTrue(nginx.requests())
+        link = dataclasses.replace(torrent, path=nginx.secure_url + torrent.path.name)
+        self.bring(link, expected, "--web-seed", seed, env=vouched, out="link")
+        before = len(nginx.requests())
+        done, _ = self.get(link, out="stranger", timeout=5)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(f"certificate of {nginx.secure_url[:-1]} does not verify", done.stderr)
+        done, _ = self.get(torrent, "--web-seed", seed, out="seed", timeout=3)
+        self.assertEqual(done.returncode, 6, done.stderr)
+        self.assertIn("does not verify", done.stderr)
         self.assertEqual(len(nginx.requests()), before)
 
     def test_a_mount_from_a_web_seed_alone(self):

@@ -8,6 +8,7 @@ import http.server
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -17,19 +18,34 @@ error_log {dir}/nginx.err; events {{ worker_connections 128; }}
 http {{ access_log {dir}/access.log; keepalive_requests {keepalive};
   client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
   uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
-  server {{ listen 80; listen [::]:80; root {root}; }} }}
+  server {{ listen 80; listen [::]:80; root {root}; }}
+  {secure} }}
 """
+SECURE = "server {{ listen 443 ssl; root {root}; ssl_certificate {pem}; ssl_certificate_key {pem}; }}"
 
 
 class Nginx:
-    """nginx on a Host, serving a folder at port 80."""
+    """nginx on a Host, serving a folder at port 80, and when asked at 443 with `certificate`.
 
-    def __init__(self, host, root, keepalive=1000):
+    That is a PEM file with its key, for the host's IPv4 address, which nobody else vouches for.
+    """
+
+    def __init__(self, host, root, keepalive=1000, tls=False):
         self.host = host
         folder = host.net.dir / f"{host.name}-nginx"
         folder.mkdir()
         config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(dir=folder, root=root, keepalive=keepalive))
+        self.certificate = folder / "certificate.pem"
+        secure = ""
+        if tls:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                            "-subj", "/CN=web", "-addext", f"subjectAltName=IP:{host.ip4}",
+                            "-keyout", self.certificate, "-out", folder / "public.pem"],
+                           check=True, capture_output=True)
+            with self.certificate.open("a") as both:
+                both.write((folder / "public.pem").read_text())
+            secure = SECURE.format(root=root, pem=self.certificate)
+        config.write_text(CONFIG.format(dir=folder, root=root, keepalive=keepalive, secure=secure))
         self.access = folder / "access.log"
         self.proc = host.start("nginx", ["nginx", "-c", config, "-e", folder / "nginx.err"])
         wait_listening(self, 80)
@@ -42,6 +58,10 @@ class Nginx:
     @property
     def url(self):
         return f"http://{self.host.ip4}/"
+
+    @property
+    def secure_url(self):
+        return f"https://{self.host.ip4}/"
 
     def requests(self):
         return self.access.read_text().splitlines()
