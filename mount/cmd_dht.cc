@@ -84,11 +84,12 @@ class DhtRun {
       if (network.dht_table.empty()) (*config)->table.clear();
     }
     (*config)->read_only = read_only;
-    auto route = make_route(options.network.route);
+    const auto logger = context.make_logger();
+    auto route = make_route(options.network.route, *logger);
     if (!route) return route.error();
     std::unique_ptr<DhtRun> run(new DhtRun);
-    auto host = net::DhtHost::open(run->io_, *route, std::move(*listen), std::move(**config),
-                                   context.make_logger());
+    auto host =
+        net::DhtHost::open(run->io_, *route, std::move(*listen), std::move(**config), logger);
     if (!host) return host.error();
     run->host_ = std::move(*host);
     return run;

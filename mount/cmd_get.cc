@@ -202,6 +202,7 @@ int run_get(const Context& context, const GetOptions& options) {
     auto created = SwarmNode::create(options.network, context.make_logger());
     if (!created) return created.error();
     node = std::move(*created);
+    node->reload_filter_on_hangup();
     signals.emplace(node->io(), SIGINT, SIGTERM);
     signals->async_wait([&](const boost::system::error_code& cancelled, int) {
       if (cancelled) return;

@@ -1,4 +1,4 @@
-// swarmfs limit: how fast torrents may go, while they do.
+// swarmfs limit: how fast torrents may go, while they do, and how many connections they have.
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -19,6 +19,7 @@ struct Options {
   std::string about;
   std::optional<std::uint64_t> down, up;
   std::optional<bool> reads_exempt;
+  std::optional<unsigned> connections;
   bool as_json = false;
 };
 
@@ -29,7 +30,9 @@ std::string words(const json& holder) {
     return limit_text(static_cast<std::uint64_t>(number_of(*limits, key)));
   };
   const bool counts = number_of(*limits, "down") > 0 && !limits->value("reads_exempt", true);
-  return "down " + rate("down") + (counts ? " (reads too)" : "") + ", up " + rate("up");
+  const double most = number_of(*limits, "connections");
+  return "down " + rate("down") + (counts ? " (reads too)" : "") + ", up " + rate("up") +
+         ", connections " + (most > 0 ? count_of(*limits, "connections") : "any");
 }
 
 void show(const json& mount) {
@@ -45,6 +48,7 @@ int run(const Options& options) {
   json request = {{"command", "limit"}};
   if (options.down) request["down"] = *options.down;
   if (options.up) request["up"] = *options.up;
+  if (options.connections) request["connections"] = *options.connections;
   if (options.reads_exempt) request["reads_exempt"] = *options.reads_exempt;
   return answer(order(*places, std::move(request), options.about), options.as_json, show);
 }
@@ -52,13 +56,20 @@ int run(const Options& options) {
 }  // namespace
 
 void add_limit(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("limit", "Show or change how fast torrents may go");
+  auto* command =
+      app.add_subcommand("limit", "Show or change how fast torrents may go, and to how many peers");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
   command->add_option("NAME|MOUNTPOINT", options->about,
                       "A torrent by its name in the mount or its path, or a mount's torrents all "
                       "together; default: that of each mount of yours");
   add_rate_option(*command, "--down", "Fetch no faster than this", options->down);
   add_rate_option(*command, "--up", "Serve no faster than this", options->up);
+  command
+      ->add_option("--connections", options->connections,
+                   "Be connected to so many peers at most; of all torrents together 0: as many as "
+                   "each of them may be")
+      ->check(CLI::Range(0U, kMostConnections))
+      ->type_name("N");
   command->add_flag_function(
       "--reads-exempt,!--no-reads-exempt",
       [options](std::int64_t count) { options->reads_exempt = count > 0; },

@@ -66,6 +66,7 @@ int run_seed(const Context& context, const SeedOptions& options) {
 
   auto node = SwarmNode::create(options.network, context.make_logger());
   if (!node) return report(node.error());
+  (*node)->reload_filter_on_hangup();
   boost::asio::signal_set signals((*node)->io(), SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code&, int) { (*node)->stop(); });
   (*node)->add(roots, std::move(*store), {});

@@ -58,6 +58,7 @@ Limits changed(Limits limits, const json& request) {
   limits.down_bps = request.value("down", limits.down_bps);
   limits.up_bps = request.value("up", limits.up_bps);
   limits.reads_exempt = request.value("reads_exempt", limits.reads_exempt);
+  limits.connections = request.value("connections", limits.connections);
   return limits;
 }
 
@@ -66,15 +67,23 @@ bool is_rate(const json& value) {
          (value.is_number_integer() && value.get<std::int64_t>() >= 0);
 }
 
+constexpr const char* kLimits[] = {"down", "up", "reads_exempt", "connections"};
+
 json limit(const OrderContext& context, const json& request) {
   for (const char* rate : {"down", "up"})
     if (const auto it = request.find(rate); it != request.end() && !is_rate(*it))
       return refusal({ErrorKind::bad_input, std::string(rate) + " is not a rate"});
+  const bool all = request.value("path", "").empty();
+  if (const auto it = request.find("connections"); it != request.end()) {
+    if (!is_rate(*it) || it->get<std::uint64_t>() > kMostConnections)
+      return refusal({ErrorKind::bad_input, "connections is no number of them"});
+    if (!all && *it == 0)
+      return refusal({ErrorKind::bad_input, "a torrent needs a connection at least; or pause it"});
+  }
   const auto targets = targets_of(context, request);
   if (!targets) return refusal(targets.error());
-  const bool all = request.value("path", "").empty();
-  const bool changes =
-      request.contains("down") || request.contains("up") || request.contains("reads_exempt");
+  const bool changes = std::any_of(std::begin(kLimits), std::end(kLimits),
+                                   [&](const char* key) { return request.contains(key); });
   if (changes && all) context.set_limits(changed(context.limits(), request));
   json torrents = json::array();
   for (const OrderTarget& target : *targets) {
@@ -142,7 +151,10 @@ json prefetch(const OrderContext& context, const json& request) {
 }  // namespace
 
 json limits_json(const Limits& limits) {
-  return {{"down", limits.down_bps}, {"up", limits.up_bps}, {"reads_exempt", limits.reads_exempt}};
+  return {{"down", limits.down_bps},
+          {"up", limits.up_bps},
+          {"reads_exempt", limits.reads_exempt},
+          {"connections", limits.connections}};
 }
 
 /// Null while its store is being opened.

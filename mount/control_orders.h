@@ -5,10 +5,11 @@
 // not there are refused with not_found. Rates are in bytes a second, 0 for no limit.
 //
 //   {"command":"pause"} and "resume" get {"torrents":[{"name","paused"}]}.
-//   {"command":"limit","down":N,"up":N,"reads_exempt":B} changes what is named of the limits, of
-//   each torrent at a path, or of all together without one; gets {"limits":L,
-//   "torrents":[{"name","limits":L}]}, where L is {"down","up","reads_exempt"}, the first that of
-//   all together.
+//   {"command":"limit","down":N,"up":N,"reads_exempt":B,"connections":N} changes what is named of
+//   the limits, of each torrent at a path, or of all together without one; gets {"limits":L,
+//   "torrents":[{"name","limits":L}]}, where L is {"down","up","reads_exempt","connections"}, the
+//   first that of all together. Their connections are 0 for as many as each torrent may have, a
+//   torrent's are over 0.
 //   {"command":"pin"} and "unpin" get {"torrents":[{"name","files"}]}, the files pinned or
 //   unpinned.
 //   {"command":"prefetch","range":"0-1M"} asks for that range of each file, all of it without one,

@@ -141,6 +141,7 @@ void MountService::ask_alive(std::function<void()> alive) {
 void MountService::reload() {
   reopen_log(*logger_);
   manifests_->rescan();
+  node_->reload_filter();
 }
 
 int MountService::run() {

@@ -101,6 +101,12 @@ static json link_status(const Links::Waiting& waiting) {
           {"state", waiting.broken ? "broken: " + waiting.broken->message : "metadata"}};
 }
 
+/// Null without a schedule.
+static json schedule_json(const std::optional<std::string>& rule) {
+  if (!rule) return nullptr;
+  return {{"rule", rule->empty() ? json() : json(*rule)}};
+}
+
 static json dht_json(const std::optional<std::vector<net::DhtService::NodeStatus>>& nodes) {
   std::size_t good = 0, torrents = 0, peers = 0;
   for (const auto& node : nodes.value_or(std::vector<net::DhtService::NodeStatus>{})) {
@@ -147,6 +153,7 @@ json MountService::status() {
           {"supervisor_pid", options_.supervisor_pid},
           {"port", node_->port()},
           {"limits", limits_json(node_->limits())},
+          {"schedule", schedule_json(node_->scheduled())},
           {"dht", dht_json(answer_by(until, dht))},
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},

@@ -53,6 +53,32 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
   add_route_options(command, options.route);
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--schedule",
+          [&options](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              auto rule = RateRule::parse(text);
+              if (!rule) throw CLI::ValidationError("--schedule", rule.error().message);
+              options.schedule.push_back(std::move(*rule));
+            }
+          },
+          "Limits of all torrents together by the time of day, instead of --limit-down and "
+          "--limit-up, such as 22:00-07:00,mon-fri=none/1M; of several the first that fits")
+      ->type_name("HH:MM-HH:MM[,DAYS]=DOWN/UP")
+      ->allow_extra_args(false);
+  command
+      .add_option("--max-connections", options.limits.connections,
+                  "Peers that all torrents together are connected to at most; 0: as many as each "
+                  "of them may be")
+      ->check(CLI::Range(0U, kMostConnections))
+      ->type_name("N");
+  command
+      .add_option("--max-peers", options.max_peers,
+                  "Peers that each torrent is connected to at most")
+      ->check(CLI::Range(1U, kMostConnections))
+      ->type_name("N")
+      ->capture_default_str();
   command.add_flag("--utp", options.utp, "Speak uTP (over UDP) with peers too, not TCP alone");
   command.add_flag("--no-tcp", options.no_tcp)->group("");  // hidden: it leaves most peers out
 }

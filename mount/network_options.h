@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "mount/limits.h"
+#include "mount/rate_schedule.h"
 #include "mount/rate_text.h"
 #include "mount/route_options.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
-#include "swarm/engine/rate_limiter.h"
 #include "swarm/net/dht_service.h"
 #include "swarm/net/encryption.h"
 
@@ -20,7 +21,9 @@ struct NetworkOptions {
   std::vector<std::string> peers;
   std::vector<std::string> web_seeds{};
   bool manifest_web_seeds = true;
-  engine::RateLimits limits{};  ///< of all torrents together
+  Limits limits{};           ///< of all torrents together
+  unsigned max_peers = 200;  ///< of each torrent
+  std::vector<RateRule> schedule{};
   net::Encryption encryption = net::Encryption::prefer;
   bool no_dht = false;
   std::vector<std::string> dht_bootstrap{};  ///< instead of the public nodes
@@ -31,7 +34,8 @@ struct NetworkOptions {
 };
 
 /// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --dht-bootstrap,
-/// --dht-table, --limit-down, --limit-up, --utp, those of add_route_options() and, for tests,
+/// --dht-table, --limit-down, --limit-up, --schedule,
+/// --max-connections, --max-peers, --utp, those of add_route_options() and, for tests,
 /// --no-tcp.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 

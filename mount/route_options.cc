@@ -2,9 +2,12 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
 #include <utility>
+
+#include "mount/ip_filter.h"
 
 namespace swarmfs::mount {
 
@@ -58,10 +61,30 @@ void add_route_options(CLI::App& command, RouteOptions& options) {
                   "Everything goes by this network interface, or the one with this address, or "
                   "nowhere")
       ->type_name("NAME|ADDRESS");
+  command
+      .add_option("--ip-filter", options.ip_filters,
+                  "Nothing goes to the addresses of this list and nothing comes from them: peers, "
+                  "trackers, web seeds and DHT nodes, but for name servers and the proxy. eMule "
+                  "DAT, PeerGuardian text, or addresses and networks a line each, with gzip or "
+                  "without; may be given several times; SIGHUP has it read again")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->transform([](const std::string& path) {  // where we are may change before it is read again
+        return std::filesystem::absolute(path).string();
+      });
 }
 
-Result<net::RoutePtr> make_route(const RouteOptions& options) {
-  return net::Route::make({options.proxy, options.interface});
+Result<net::RoutePtr> make_route(const RouteOptions& options, spdlog::logger& logger) {
+  net::Route::Options route;
+  route.proxy = options.proxy;
+  route.interface = options.interface;
+  if (!options.ip_filters.empty()) {
+    auto filter = load_ip_filters(options.ip_filters, logger);
+    if (!filter) return filter.error();
+    route.filter = std::make_shared<net::FilterGate>();
+    route.filter->set(std::move(*filter));
+  }
+  return net::Route::make(route);
 }
 
 void hide_proxy_passwords(std::span<char* const> arguments) {

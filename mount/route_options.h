@@ -1,10 +1,14 @@
-// --proxy and --interface: by which way a command reaches others.
+// --proxy, --interface and --ip-filter: by which way a command reaches others, and whom.
 #pragma once
 
+#include <spdlog/logger.h>
+
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "swarm/base/result.h"
 #include "swarm/net/route.h"
@@ -14,13 +18,16 @@ namespace swarmfs::mount {
 struct RouteOptions {
   std::optional<wire::ProxyUrl> proxy{};
   std::string interface {};
+  std::vector<std::string> ip_filters{};  ///< files
 };
 
-/// Adds --proxy, --proxy-file and --interface.
+/// Adds --proxy, --proxy-file, --interface and --ip-filter.
 void add_route_options(CLI::App& command, RouteOptions& options);
 
-/// Looks the proxy's name up. Errors: bad_input, not_found.
-Result<net::RoutePtr> make_route(const RouteOptions& options);
+/// Looks the proxy's name up, and reads the lists of the filter; the logger hears how much of them
+/// is not understood. The route has a filter if there are lists. Errors: bad_input, not_found,
+/// permission, io.
+Result<net::RoutePtr> make_route(const RouteOptions& options, spdlog::logger& logger);
 
 /// Blots passwords of proxies out of the arguments and the environment of this process, which
 /// others can look at. Once everything has been parsed.

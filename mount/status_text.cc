@@ -62,13 +62,21 @@ std::string dht_line(const json& status) {
   return "  DHT: " + count_of(*dht, "nodes") + " nodes\n";
 }
 
+/// What holds by the time of day, if anything does.
+std::string schedule_line(const json& status) {
+  const auto schedule = status.find("schedule");
+  if (schedule == status.end() || !schedule->is_object()) return "";
+  const std::string rule = text_of(*schedule, "rule");
+  return "  schedule: " + (rule.empty() ? "no rule for this time" : rule) + "\n";
+}
+
 }  // namespace
 
 std::string status_text(const json& status) {
   if (!status.is_object()) return "";
   std::string text = text_of(status, "mountpoint") + "\n";
   for (const auto& torrent : objects_of(status, "torrents")) text += torrent_lines(torrent);
-  return text + latency_line(status) + dht_line(status);
+  return text + latency_line(status) + dht_line(status) + schedule_line(status);
 }
 
 std::string status_line(const json& status) {

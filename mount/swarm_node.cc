@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <csignal>
+#include <ctime>
 #include <utility>
 
+#include "mount/ip_filter.h"
+#include "mount/rate_text.h"
 #include "swarm/metainfo/verify_piece.h"
 
 namespace swarmfs::mount {
@@ -18,6 +22,9 @@ SwarmNode::SwarmNode(const NetworkOptions& options, net::SessionConfig config,
                      std::vector<Endpoint> peers, std::shared_ptr<spdlog::logger> logger)
     : logger_(std::move(logger)),
       route_(config.route),
+      ip_filters_(options.route.ip_filters),
+      max_peers_(options.max_peers),
+      schedule_(options.schedule, options.limits),
       peers_(std::move(peers)),
       web_seeds_(options.web_seeds),
       manifest_web_seeds_(options.manifest_web_seeds),
@@ -38,7 +45,8 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   config.dht = std::move(*dht);
   config.tcp = !options.no_tcp;
   config.utp = options.utp || options.no_tcp;
-  auto route = make_route(options.route);
+  config.max_connections = options.limits.connections;
+  auto route = make_route(options.route, *logger);
   if (!route) return route.error();
   if (options.no_tcp && !(*route)->has_udp())
     return fail(ErrorKind::bad_input, "--no-tcp leaves nothing with an HTTP proxy");
@@ -46,6 +54,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
   node->set_limits(options.limits);
+  node->keep_schedule();
   if (auto listening = node->session_->listen(); !listening) return listening.error();
   return node;
 }
@@ -83,6 +92,7 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   setup.owner = content;
   setup.config = std::move(config);
   setup.config.client_name = "swarmfs " SWARMFS_VERSION;
+  setup.config.peer_book.max_connections = max_peers_;
   setup.peers = peers_;
   setup.fetched = std::move(fetched);
   setup.web_seeds = web_seeds_;
@@ -91,7 +101,9 @@ std::shared_ptr<TorrentContent> SwarmNode::add(std::shared_ptr<metainfo::PieceRo
   contents_.push_back(content);
   share_memory();
   content->set_checker(checker_);
-  content->attach(session_->add(std::move(setup)), io_);
+  Limits limits;
+  limits.connections = max_peers_;
+  content->attach(session_->add(std::move(setup)), io_, limits);
   return content;
 }
 
@@ -104,10 +116,59 @@ void SwarmNode::give_up(std::shared_ptr<net::MetadataDriver> fetch) {
   boost::asio::post(*io_, [this, fetch = std::move(fetch)] { session_->give_up(fetch); });
 }
 
+void SwarmNode::reload_filter() {
+  if (ip_filters_.empty()) return;
+  auto filter = load_ip_filters(ip_filters_, *logger_);
+  if (!filter) return logger_->warn("the IP filter stays as it was: {}", filter.error().message);
+  route_->filter()->set(std::move(*filter));
+  boost::asio::post(*io_, [this] { session_->filter_changed(); });
+}
+
+void SwarmNode::reload_filter_on_hangup() {
+  if (ip_filters_.empty()) return;
+  hangup_.emplace(*io_, SIGHUP);
+  await_hangup();
+}
+
+void SwarmNode::await_hangup() {
+  hangup_->async_wait([this](const boost::system::error_code& cancelled, int) {
+    if (cancelled) return;
+    reload_filter();
+    await_hangup();
+  });
+}
+
 void SwarmNode::set_limits(const Limits& limits) {
   const std::lock_guard lock(limits_mutex_);
+  const bool other = limits.connections != limits_.connections;
   limits_ = limits;
-  boost::asio::post(*io_, [this, limits] { session_->set_limits(limits); });
+  boost::asio::post(*io_, [this, limits, other] {
+    session_->set_limits(limits);
+    if (other) session_->set_max_connections(limits.connections);
+  });
+}
+
+/// Looks at the clock once a minute, so that it need not be told when that is set, or put forward
+/// for the summer.
+void SwarmNode::keep_schedule() {
+  if (schedule_.empty()) return;
+  const auto moment = LocalMoment::of(std::time(nullptr));
+  if (const auto rates = schedule_.change(moment)) {
+    Limits now = limits();
+    now.down_bps = rates->down_bps;
+    now.up_bps = rates->up_bps;
+    set_limits(now);
+    logger_->info("the schedule: down {}, up {}", limit_text(now.down_bps), limit_text(now.up_bps));
+  }
+  schedule_timer_.expires_after(moment.to_next_minute());
+  schedule_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) keep_schedule();
+  });
+}
+
+std::optional<std::string> SwarmNode::scheduled() const {
+  if (schedule_.empty()) return std::nullopt;
+  return schedule_.rule_at(LocalMoment::of(std::time(nullptr)));
 }
 
 void SwarmNode::query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer) {
@@ -138,6 +199,8 @@ void SwarmNode::share_memory() {
 
 void SwarmNode::stop() {
   if (std::exchange(stopping_, true)) return;
+  if (hangup_) hangup_->cancel();
+  schedule_timer_.cancel();
   session_->stop([this] { io_->stop(); });
 }
 

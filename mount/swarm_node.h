@@ -4,10 +4,14 @@
 #include <spdlog/logger.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "mount/network_options.h"
@@ -44,9 +48,20 @@ class SwarmNode {
   /// thread. Content and store end when nobody else uses them.
   void remove(const std::shared_ptr<TorrentContent>& content, const Error& why);
 
-  /// What all torrents together may do. Thread-safe; holds from the next turn of the loop on.
+  /// Reads the lists of --ip-filter again; if one cannot be read, what held goes on to hold, and
+  /// the log says so. Thread-safe; takes as long as load_ip_filters().
+  void reload_filter();
+  /// The same whenever the process gets SIGHUP, if there are lists; else that ends it. On the
+  /// loop's thread, or before run().
+  void reload_filter_on_hangup();
+
+  /// What all torrents together may do; the rates until the schedule, if there is one, changes
+  /// them. Thread-safe; holds from the next turn of the loop on.
   void set_limits(const Limits& limits);
   Limits limits() const;
+  /// The rule of --schedule for this moment as text, "" between rules; nothing without a schedule.
+  /// Thread-safe.
+  std::optional<std::string> scheduled() const;
 
   /// The nodes of the hash table, if it is used. `answer` runs on the loop's thread.
   void query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer);
@@ -63,6 +78,8 @@ class SwarmNode {
 
  private:
   void share_memory();
+  void await_hangup();
+  void keep_schedule();
   SwarmNode(const NetworkOptions& options, net::SessionConfig config, std::vector<Endpoint> peers,
             std::shared_ptr<spdlog::logger> logger);
 
@@ -70,6 +87,11 @@ class SwarmNode {
   std::shared_ptr<boost::asio::io_context> io_ = std::make_shared<boost::asio::io_context>(1);
   std::shared_ptr<spdlog::logger> logger_;
   net::RoutePtr route_;
+  std::vector<std::string> ip_filters_;
+  unsigned max_peers_;
+  RateSchedule schedule_;
+  boost::asio::steady_timer schedule_timer_{*io_};
+  std::optional<boost::asio::signal_set> hangup_;
   std::vector<Endpoint> peers_;
   std::vector<std::string> web_seeds_;
   bool manifest_web_seeds_;

@@ -14,14 +14,13 @@
 #include "cache/block_cache.h"
 #include "cache/store.h"
 #include "mount/idle_checker.h"
+#include "mount/limits.h"
 #include "swarm/base/content_source.h"
 #include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
 #include "swarm/net/torrent_driver.h"
 
 namespace swarmfs::mount {
-
-using Limits = engine::RateLimits;
 
 /// Joins a torrent's store, its memory of blocks and its swarm into the ContentSource that the
 /// filesystem reads, and is the BlockKeep that the swarm fills. Thread-safe.
@@ -35,7 +34,8 @@ class TorrentContent final : public ContentSource,
 
   /// Before the first read that is not answered from disk. `loop`: what the driver must not
   /// outlive.
-  void attach(std::shared_ptr<net::TorrentDriver> driver, std::shared_ptr<void> loop);
+  void attach(std::shared_ptr<net::TorrentDriver> driver, std::shared_ptr<void> loop,
+              const Limits& limits);
   /// For verify_later(). Before the first read; it outlives this, or detach() comes before its end.
   void set_checker(IdleChecker& checker) { checker_ = &checker; }
   /// When nobody reads any more and the driver is stopped.

@@ -8,11 +8,12 @@ namespace swarmfs::mount {
 /// Where a torrent's store keeps the numbers of pinned files, each in four bytes, big end first.
 static constexpr std::string_view kPinsKey = "pinned files";
 
-void TorrentContent::attach(std::shared_ptr<net::TorrentDriver> driver,
-                            std::shared_ptr<void> loop) {
+void TorrentContent::attach(std::shared_ptr<net::TorrentDriver> driver, std::shared_ptr<void> loop,
+                            const Limits& limits) {
   driver_ = std::move(driver);
   loop_ = std::move(loop);
   const std::lock_guard lock(orders_mutex_);
+  limits_ = limits;
   if (!pins_.empty()) tell_pins(pins_);
 }
 
@@ -30,8 +31,9 @@ void TorrentContent::resume() {
 
 void TorrentContent::set_limits(const Limits& limits) {
   const std::lock_guard lock(orders_mutex_);
-  limits_ = limits;
   driver_->set_limits(limits);
+  if (limits.connections != limits_.connections) driver_->set_max_connections(limits.connections);
+  limits_ = limits;
 }
 
 Limits TorrentContent::limits() const {

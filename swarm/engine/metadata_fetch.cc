@@ -72,8 +72,18 @@ void MetadataFetch::add_candidates(std::span<const Endpoint> endpoints, PeerSour
                                    TimePoint now) {
   for (const Endpoint& endpoint : endpoints) {
     book_.add(endpoint, source, now);
+    if (book_.refuses(endpoint.address)) continue;
     if (candidates_.size() < config_.peer_book.max_peers) candidates_.emplace(endpoint, source);
   }
+  finish_event(now);
+}
+
+void MetadataFetch::set_filter(AddressFilterPtr filter, TimePoint now) {
+  book_.set_filter(std::move(filter));
+  std::erase_if(candidates_, [&](const auto& known) { return book_.refuses(known.first.address); });
+  for (auto& [id, peer] : peers_)
+    if (!peer->closing && book_.refuses(peer->endpoint.address))
+      drop(*peer, "blocked by the IP filter", CloseReason::useless, now);
   finish_event(now);
 }
 
@@ -100,7 +110,7 @@ std::optional<PeerId> MetadataFetch::add_peer(const Endpoint& endpoint,
                                               std::optional<wire::Handshake> theirs,
                                               std::optional<Duration> rtt, TimePoint now) {
   half_open_.erase(endpoint);
-  if (failed_ || book_.banned(endpoint.address) || peers_.size() >= kMaxPeers ||
+  if (failed_ || book_.refuses(endpoint.address) || peers_.size() >= kMaxPeers ||
       (theirs && theirs->peer_id == config_.client_id)) {
     if (!theirs) book_.on_closed(endpoint, now, CloseReason::useless);
     return std::nullopt;

@@ -79,6 +79,7 @@ class MetadataFetch {
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
   void on_received(PeerId peer, ByteView bytes, TimePoint now);
   void on_closed(PeerId peer, TimePoint now);
+  void set_filter(AddressFilterPtr filter, TimePoint now);
   TimePoint deadline() const { return wake_; }
   void on_timer(TimePoint now);
   bool is_our_hash(const Sha1Hash& hash) const;

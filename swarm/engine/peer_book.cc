@@ -63,7 +63,7 @@ PeerBook::Entry* PeerBook::find(const Endpoint& endpoint) {
 
 bool PeerBook::acceptable(const Endpoint& endpoint, PeerSource source) const {
   if (endpoint.port == 0 || endpoint.address.is_unspecified()) return false;
-  if (banned(endpoint.address) || self_.contains(endpoint)) return false;
+  if (refuses(endpoint.address) || self_.contains(endpoint)) return false;
   if (port_is_hearsay(source) && endpoint.port < kFirstUserPort) return false;
   return config_.allow_local || !may_point_anywhere(source) || !endpoint.address.is_local();
 }
@@ -160,6 +160,14 @@ void PeerBook::ban(const IpAddress& address, TimePoint now) {
   for (auto at = entries_.lower_bound({address, 0});
        at != entries_.end() && at->first.address == address;)
     at = at->second.idle() ? entries_.erase(at) : std::next(at);
+  earliest_stale_ = true;
+}
+
+void PeerBook::set_filter(AddressFilterPtr filter) {
+  config_.filter = std::move(filter);
+  std::erase_if(entries_, [&](const auto& known) {
+    return known.second.idle() && blocked_by(config_.filter, known.first.address);
+  });
   earliest_stale_ = true;
 }
 
@@ -284,7 +292,7 @@ void PeerBook::on_failed(const Endpoint& endpoint, TimePoint now) {
   entry->dialing = false;
   earliest_stale_ = true;
   if (entry->connections > 0) return;  // it reached us meanwhile
-  if (banned(endpoint.address)) {
+  if (refuses(endpoint.address)) {
     entries_.erase(endpoint);
     return;
   }
@@ -302,7 +310,7 @@ void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason re
   earliest_stale_ = true;
   if (reason == CloseReason::self && self_.size() < kMaxSelf) self_.insert(endpoint);
   if (!entry->idle()) return;
-  if (banned(endpoint.address) || self_.contains(endpoint)) {
+  if (refuses(endpoint.address) || self_.contains(endpoint)) {
     entries_.erase(endpoint);
     return;
   }
@@ -314,6 +322,9 @@ void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason re
       return;
     case CloseReason::paused:
       entry->not_before = now;
+      return;
+    case CloseReason::crowded:
+      entry->not_before = now + (user ? config_.reconnect : config_.retry_min);
       return;
     case CloseReason::lost:
       if (was_connected && now - entry->connected_at >= config_.stable_after) {

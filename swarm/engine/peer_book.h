@@ -13,6 +13,7 @@
 
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
+#include "swarm/engine/address_filter.h"
 
 namespace swarmfs::engine {
 
@@ -26,6 +27,7 @@ enum class CloseReason : std::uint8_t {
   duplicate,   ///< we are connected to this peer by another connection
   self,        ///< it was ourselves
   paused,      ///< the user wants no connections for now
+  crowded,     ///< there were too many of them; it may be dialled again soon
 };
 
 struct PeerBookConfig {
@@ -48,6 +50,7 @@ struct PeerBookConfig {
   std::size_t max_ports_per_host = 4;  ///< of a public address, taken from PEX, DHT and incoming
   /// Let trackers, PEX and DHT name local addresses: when the torrent's own trackers are local.
   bool allow_local = false;
+  AddressFilterPtr filter{};  ///< whom the user wants nothing to do with; may be null
 };
 
 /// Not thread-safe. Endpoints that the book does not know are ignored by the on_ functions.
@@ -56,10 +59,11 @@ class PeerBook {
   /// `seed` shuffles the order in which addresses are dialled while our own address is unknown.
   PeerBook(PeerBookConfig config, std::uint64_t seed);
 
-  /// Takes an address; false if it was refused (banned, ourselves, not to be dialled, or the book
-  /// is full of better ones). An address known already keeps its most trusted source. Ports below
-  /// 1024 from PEX, DHT, LSD and incoming peers are refused, and local addresses from trackers,
-  /// PEX and DHT unless allow_local. Named by the user, an address starts afresh.
+  /// Takes an address; false if it was refused (banned or in the filter, ourselves, not to be
+  /// dialled, or the book is full of better ones). An address known already keeps its most trusted
+  /// source. Ports below 1024 from PEX, DHT, LSD and incoming peers are refused, and local
+  /// addresses from trackers, PEX and DHT unless allow_local. Named by the user, an address starts
+  /// afresh.
   bool add(const Endpoint& endpoint, PeerSource source, TimePoint now);
 
   /// The address to dial now, counted as half open until on_connected() or on_failed(). Nothing
@@ -86,6 +90,7 @@ class PeerBook {
   /// as useless need not rest any longer.
   void set_complete(bool complete, TimePoint now);
   void set_allow_local(bool allow) { config_.allow_local = allow; }
+  void set_max_connections(unsigned most) { config_.max_connections = most; }
   /// Our own address as others see it, one for each family; BEP 40 priorities follow from it.
   void set_external(const Endpoint& external);
 
@@ -93,7 +98,12 @@ class PeerBook {
   void ban(const IpAddress& address, TimePoint now);
   /// Whether the user gave this address.
   bool named_by_user(const Endpoint& endpoint) const;
-  bool banned(const IpAddress& address) const { return banned_.contains(address); }
+  /// Banned, or in the filter.
+  bool refuses(const IpAddress& address) const {
+    return banned_.contains(address) || blocked_by(config_.filter, address);
+  }
+  /// Another filter; addresses that it has are forgotten. The caller closes their connections.
+  void set_filter(AddressFilterPtr filter);
 
   /// The network came back or changed: failures so far say nothing.
   void forgive(TimePoint now);

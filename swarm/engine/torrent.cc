@@ -32,6 +32,7 @@ Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig conf
       picker_(verifiable_of(have, *roots_)),
       choker_(config_.choker),
       book_(config_.peer_book, rng_()),
+      places_(config_.peer_book.max_connections, config_.common_room),
       sent_per_piece_(layout_.piece_count()),
       suggested_per_piece_(layout_.piece_count()),
       turns_(limits::kReadsLookedAt),
@@ -96,17 +97,21 @@ void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource sou
 }
 
 void Torrent::dial_more(TimePoint now) {
+  count_connections();
   if (contradicted_ || paused_) return;
   unsigned connected = this->connected();
   // While something is missing and an idle peer could give way, one more is tried at a time.
   if (full() && connected > 0 && !complete() && least_useful(now) != nullptr) --connected;
-  while (const auto endpoint =
-             book_.next_dial(now, connected, static_cast<unsigned>(half_open_.size()))) {
+  while (!places_.others_in_the_way()) {
+    const auto endpoint = book_.next_dial(now, connected, static_cast<unsigned>(half_open_.size()));
+    if (!endpoint) break;
     half_open_.insert(*endpoint);
+    count_connections();
     host_.dial(*endpoint);
   }
+  // Nobody says when another torrent has left room.
   if (const auto next = book_.deadline(connected, static_cast<unsigned>(half_open_.size())))
-    wake_at(*next);
+    wake_at(places_.others_in_the_way() ? std::max(*next, now + limits::kAskForRoom) : *next);
 }
 
 Error Torrent::contradiction_error() {

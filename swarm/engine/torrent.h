@@ -20,6 +20,7 @@
 #include "swarm/base/clock.h"
 #include "swarm/engine/adopted_peer.h"
 #include "swarm/engine/choker.h"
+#include "swarm/engine/connection_room.h"
 #include "swarm/engine/leaf_cache.h"
 #include "swarm/engine/message_framer.h"
 #include "swarm/engine/partial_piece.h"
@@ -54,6 +55,7 @@ struct TorrentConfig {
   RateLimits limits;
   /// What all torrents of the session may do together; shared with them, may be null.
   std::shared_ptr<CommonLimits> common_limits;
+  std::shared_ptr<CommonRoom> common_room;  ///< likewise
   ChokerConfig choker;
   PeerBookConfig peer_book;
 };
@@ -151,6 +153,12 @@ class Torrent {
   void resume(TimePoint now);
   bool paused() const { return paused_; }
   void set_limits(const RateLimits& limits, TimePoint now);
+  /// Whom the user wants nothing to do with from now on: their connections close.
+  void set_filter(AddressFilterPtr filter, TimePoint now);
+  /// How many connections there may be, over 0; the least useful of those beyond it close.
+  void set_max_connections(unsigned most, TimePoint now);
+  /// Closes the least useful connections, until there are `most` of them. Others may come.
+  void shed(unsigned most, TimePoint now);
   /// What all torrents may do together has changed.
   void limits_changed(TimePoint now);
   /// Pieces that are fetched before the others, also on demand; instead of those named before.
@@ -181,6 +189,8 @@ class Torrent {
     std::uint64_t downloaded = 0, uploaded = 0;  ///< payload bytes
   };
   Totals totals() const { return {downloaded_, uploaded_}; }
+  /// Peers that are connected, or whose handshake is to come.
+  unsigned connected() const;
   /// Bytes still missing, for trackers.
   std::uint64_t left() const;
 
@@ -322,7 +332,6 @@ class Torrent {
   bool serves_metadata() const;
   void on_metadata_message(Peer& peer, ByteView payload, TimePoint now);
   // torrent_web.cc: web seeds
-  unsigned connected() const;
   static std::size_t run_ahead(const Peer& peer);
   /// Whom to ban for what it sent; nobody for a web seed.
   static IpAddress address_of(const Peer& peer) {
@@ -330,7 +339,10 @@ class Torrent {
   }
 
   // torrent_room.cc: when every connection is taken
-  bool full() const;
+  bool full() const { return places_.full(); }
+  void count_connections();
+  static bool wanted(const Peer& peer);
+  void settle(Peer& newcomer, TimePoint now);
   bool idle(const Peer& peer, TimePoint now) const;
   Peer* least_useful(TimePoint now) const;
   Peer* gives_way_to(const Endpoint& newcomer, TimePoint now) const;
@@ -519,6 +531,7 @@ class Torrent {
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
   std::optional<TimePoint> made_room_at_;  ///< when a peer last gave way to a newcomer
   std::set<Endpoint> half_open_;
+  ConnectionRoom places_;
   std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
   std::map<PieceIndex, PartialPiece> partials_;
   std::map<PieceIndex, std::vector<Suspect>> suspects_;

@@ -22,6 +22,10 @@ inline constexpr Duration kHashSlack = 100ms;
 /// payload, if there is no room otherwise; one of them at most in each kMakeRoomEvery.
 inline constexpr Duration kIdleBeforeRoom = 60s;
 inline constexpr Duration kMakeRoomEvery = 1s;
+/// With too many connections, one that is no older and has carried nothing may go (pair_rank()).
+inline constexpr Duration kSettling = 5s;
+/// How often a torrent looks whether the others have left it room.
+inline constexpr Duration kAskForRoom = 2s;
 /// Never spin: the earliest the engine asks to be woken again.
 inline constexpr Duration kMinWake = 5ms;
 /// Requests a peer may queue with us; more are rejected.

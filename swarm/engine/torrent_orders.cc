@@ -23,6 +23,14 @@ void Torrent::set_limits(const RateLimits& limits, TimePoint now) {
   limits_changed(now);
 }
 
+void Torrent::set_filter(AddressFilterPtr filter, TimePoint now) {
+  book_.set_filter(std::move(filter));
+  for (auto& [id, peer] : peers_)
+    if (book_.refuses(peer->endpoint.address))
+      drop(*peer, "blocked by the IP filter", CloseReason::useless, now);
+  flush(now);
+}
+
 void Torrent::limits_changed(TimePoint now) {
   held_back_ = false;
   send_turns_.clear();

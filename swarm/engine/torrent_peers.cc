@@ -47,8 +47,9 @@ Torrent::Peer* Torrent::admit(const Endpoint& endpoint, bool dialled,
                               std::optional<Duration> rtt, TimePoint now) {
   half_open_.erase(endpoint);
   Peer* const leaves = full() ? gives_way_to(endpoint, now) : nullptr;
-  if (contradicted_ || paused_ || book_.banned(endpoint.address) ||
-      (theirs && theirs->peer_id == config_.client_id) || (full() && leaves == nullptr)) {
+  if (contradicted_ || paused_ || book_.refuses(endpoint.address) ||
+      (theirs && theirs->peer_id == config_.client_id) ||
+      (!dialled && full() && leaves == nullptr)) {
     if (dialled)
       book_.on_closed(endpoint, now, paused_ ? CloseReason::paused : CloseReason::useless);
     return nullptr;
@@ -65,6 +66,7 @@ Torrent::Peer* Torrent::admit(const Endpoint& endpoint, bool dialled,
     made_room_at_ = now;
     drop(*leaves, "makes room for a newcomer", CloseReason::useless, now);
   }
+  count_connections();
   wake_at(now + limits::kHandshakeTimeout);
   wake_at(choker_.next_round());
   return &peer;
@@ -124,6 +126,9 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
     book_.on_connected(peer.endpoint, now);
     peer.booked = peer.endpoint;
   }
+  count_connections();
+  if (peer.dialled && places_.over()) settle(peer, now);
+  if (peer.closing) return;
   if (!peer.introduced) introduce(peer, peer.fast);
   if (peer.extended) extend(peer);
   if (theirs.dht && config_.dht_port != 0) wire::append_port(to(peer), config_.dht_port);

@@ -9,7 +9,7 @@ namespace swarmfs::engine {
 std::optional<PeerId> Torrent::add_web_seed(const Endpoint& server,
                                             const wire::Handshake& handshake,
                                             std::optional<Duration> rtt, TimePoint now) {
-  if (contradicted_ || paused_ || complete()) return std::nullopt;
+  if (contradicted_ || paused_ || complete() || book_.refuses(server.address)) return std::nullopt;
   const PeerId id(next_peer_++);
   auto& peer = *peers_.emplace(id, std::make_unique<Peer>(id, server, layout_.piece_count(), true))
                     .first->second;

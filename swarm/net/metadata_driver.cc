@@ -97,6 +97,10 @@ void MetadataDriver::add_candidates(const std::vector<Endpoint>& endpoints,
   event([&] { fetch_.add_candidates(endpoints, source, now()); });
 }
 
+void MetadataDriver::set_filter(engine::AddressFilterPtr filter) {
+  event([&] { fetch_.set_filter(std::move(filter), now()); });
+}
+
 // --- connections: as TorrentDriver has them
 
 void MetadataDriver::dial(const Endpoint& endpoint) {

@@ -54,6 +54,7 @@ RoutePtr Route::plain() { return std::make_shared<const Route>(); }
 Result<RoutePtr> Route::make(const Options& options) {
   auto route = std::make_shared<Route>();
   route->interface_ = options.interface;
+  route->filter_ = options.filter;
   if (!options.interface.empty()) {
     route->source_ = IpAddress::parse(options.interface);
     // One that is not there yet would be waited for in silence, above all a name misspelt.
@@ -77,6 +78,11 @@ Result<std::string> Route::device() const {
   auto name = device_with(*source_);
   if (name) return *name;
   return fail(ErrorKind::network, "--interface " + interface_ + ": no interface has that address");
+}
+
+Result<> Route::allow(const Endpoint& to) const {
+  if (!blocks(to.address)) return {};
+  return fail(ErrorKind::permission, to.to_string() + ": the IP filter has that address");
 }
 
 unsigned Route::interface_index() const {
@@ -284,8 +290,10 @@ asio::awaitable<Result<std::unique_ptr<Route::Connected>>> Route::connect(RouteP
   const auto dial = Dial::begin(executor, timeout);
   const Ender<Dial> ender(dial);
   const std::string what = target.to_string();
+  const auto address = IpAddress::parse(target.host);
+  const auto allowed = address ? route->allow({*address, target.port}) : Result<>();
+  if (!allowed) co_return allowed.error();
   if (route->direct()) {
-    const auto address = IpAddress::parse(target.host);
     if (!address) co_return fail(ErrorKind::bad_input, what + " is a name, not an address");
     const Endpoint to{*address, target.port};
     auto connected = co_await straight(route, dial, to);

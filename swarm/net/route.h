@@ -14,6 +14,7 @@
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
+#include "swarm/net/filter_gate.h"
 #include "swarm/wire/proxy.h"
 
 namespace swarmfs::net {
@@ -22,9 +23,9 @@ class Route;
 /// Shared by all that opens sockets; never null.
 using RoutePtr = std::shared_ptr<const Route>;
 
-/// Immutable, and of no thread. Everything or nothing: with a proxy no packet goes to anybody else,
-/// with an interface none by another; where that cannot be had there is an error. Those name the
-/// proxy, without its password, or the interface.
+/// Immutable but for the filter, and of no thread. Everything or nothing: with a proxy no packet
+/// goes to anybody else, with an interface none by another; where that cannot be had there is an
+/// error. Those name the proxy, without its password, or the interface.
 class Route {
  public:
   struct Options {
@@ -32,6 +33,8 @@ class Route {
     /// The name of an interface, or an address of one, which is then where everything comes from:
     /// of the other family there is nothing. Empty: whatever the system chooses.
     std::string interface {};
+    /// Whom nothing goes to and nothing comes from; may be null. What it holds may change.
+    std::shared_ptr<FilterGate> filter{};
   };
 
   /// Straight to everybody, as the system routes.
@@ -49,6 +52,13 @@ class Route {
   bool bound() const { return !interface_.empty(); }
   /// False for the family that an interface named by its address has not.
   bool speaks(bool v4) const { return !source_ || source_->is_v4() == v4; }
+  /// The filter has the address: nothing may go there or come from there, by whatever way. With a
+  /// proxy this holds for addresses, and not for names, which it looks up.
+  bool blocks(const IpAddress& address) const { return filter_ && filter_->blocks(address); }
+  /// The error for who wants to go there all the same: permission, and names the address.
+  Result<> allow(const Endpoint& to) const;
+  /// May be null.
+  const std::shared_ptr<FilterGate>& filter() const { return filter_; }
   /// "socks5://192.0.2.1:1080", or "" without a proxy.
   std::string proxy_name() const { return proxy_ ? proxy_->redacted() : std::string(); }
   /// Changes when the interface has gone or come back as another: what is bound to the old one is
@@ -74,7 +84,7 @@ class Route {
     bool proxied = false;  ///< the kernel's round trips are the proxy's then
   };
   /// A TCP connection to the target, which without a proxy has to be an address. Errors:
-  /// timed_out after `timeout`, permission, network, protocol.
+  /// timed_out after `timeout`, permission (also if the filter has the address), network, protocol.
   static boost::asio::awaitable<Result<std::unique_ptr<Connected>>> connect(
       RoutePtr route, wire::ProxyTarget target, Duration timeout);
 
@@ -101,6 +111,7 @@ class Route {
   std::vector<IpAddress> proxy_addresses_;
   std::string interface_;            ///< as the user named it
   std::optional<IpAddress> source_;  ///< if that was by an address
+  std::shared_ptr<FilterGate> filter_;
 };
 
 }  // namespace swarmfs::net

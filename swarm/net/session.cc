@@ -63,6 +63,7 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
     config_.dht.reset();
     config_.utp = false;
   }
+  room_->most = config_.max_connections;
   dialer_.set_lanes(lanes(io.get_executor(), config_, utp_));
   std::random_device random;
   client_id_ = make_client_id(random);
@@ -196,7 +197,9 @@ void Session::accept_next(Listener& listener) {
     }
     error_code gone;
     const auto remote = socket.remote_endpoint(gone);
-    if (!gone) greeter_.accept(std::make_unique<TcpStream>(std::move(socket)), from_asio(remote));
+    if (const Endpoint from = gone ? Endpoint() : from_asio(remote);
+        !gone && !config_.route->blocks(from.address))
+      greeter_.accept(std::make_unique<TcpStream>(std::move(socket)), from);
     accept_next(listener);
   });
 }
@@ -255,6 +258,7 @@ std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
   config.client_name = "swarmfs " SWARMFS_VERSION;
   config.listen_port = port_;
   config.peer_book.allow_local = true;  // as in add()
+  config.peer_book.filter = filter();
   // Somebody waits, and addresses are few: each is tried again and again, ever more rarely.
   config.peer_book.retry_min = 2s;
   config.peer_book.retry_max = 5min;
@@ -307,7 +311,9 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.listen_port = port_;
   // Trackers' answers are held to the address policy before they get here.
   setup.config.peer_book.allow_local = true;
+  setup.config.peer_book.filter = filter();
   setup.config.common_limits = limits_;
+  setup.config.common_room = room_;
   const auto metainfo = setup.roots->metainfo();
   const auto fetched = std::exchange(setup.fetched, nullptr);
   const bool in_dht = dht_ && dht_->has_nodes() && !metainfo->is_private;
@@ -402,6 +408,25 @@ std::shared_ptr<WebSeeds> Session::make_web_seeds(const TorrentSetup& setup,
   };
   return std::make_shared<WebSeeds>(io_.get_executor(), http_, *setup.roots->metainfo(), given,
                                     std::move(ports), logger_);
+}
+
+engine::AddressFilterPtr Session::filter() const {
+  return config_.route->filter() ? config_.route->filter()->get() : nullptr;
+}
+
+void Session::filter_changed() {
+  const auto now = filter();
+  for (const Member& member : members_) member.driver->set_filter(now);
+  for (const Fetch& fetch : fetches_) fetch.driver->set_filter(now);
+}
+
+void Session::set_max_connections(unsigned most) {
+  room_->most = most;
+  if (most == 0) return;
+  std::vector<unsigned> counts;
+  for (const Member& member : members_) counts.push_back(member.driver->torrent().connected());
+  const unsigned share = engine::fair_share(counts, most);
+  for (const Member& member : members_) member.driver->shed(share);
 }
 
 void Session::set_limits(const engine::RateLimits& limits) {

@@ -36,6 +36,7 @@ struct SessionConfig {
   std::optional<DhtConfig> dht{};
   /// By which way all of it goes. With a proxy nothing listens, and port() stays 0.
   RoutePtr route = Route::plain();
+  unsigned max_connections = 0;  ///< of all torrents together; 0: as many as each may have
   bool tcp = true;
   bool utp = false;  ///< over UDP, at the numbers of the TCP ports
 };
@@ -67,8 +68,13 @@ class Session {
   /// Null if there is none.
   DhtService* dht() { return dht_ ? &*dht_ : nullptr; }
 
+  /// The route's filter is another: the connections of whom it blocks close.
+  void filter_changed();
   /// What all torrents together may do.
   void set_limits(const engine::RateLimits& limits);
+  /// How many connections all torrents together may have; 0: as many as each of them may. Those
+  /// beyond it close, of the torrents that have the most.
+  void set_max_connections(unsigned most);
   /// Leaves a torrent's swarm: its reads end with `why` and its connections close at once. `done`
   /// comes on the io_context's thread when its trackers have been told, two seconds later at most;
   /// never if stop() comes before that.
@@ -104,6 +110,7 @@ class Session {
   Result<> open_udp(const Endpoint& endpoint);
   void accept_next(Listener& listener);
   void watch_interface();
+  engine::AddressFilterPtr filter() const;
   PeerGreeter::Host door();
   std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
                                          const std::vector<std::vector<std::string>>& trackers,
@@ -135,6 +142,7 @@ class Session {
   std::vector<Fetch> fetches_;
   /// Shared, since torrents may end after the session.
   std::shared_ptr<engine::CommonLimits> limits_ = std::make_shared<engine::CommonLimits>();
+  std::shared_ptr<engine::CommonRoom> room_ = std::make_shared<engine::CommonRoom>();
   std::list<std::shared_ptr<PeerSearch>> leaving_;  ///< say goodbye; nobody else has them
   boost::asio::steady_timer interface_timer_;
   unsigned interface_ = 0;  ///< that everything is bound to; see Route::interface_index()

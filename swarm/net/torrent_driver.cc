@@ -145,6 +145,10 @@ void TorrentDriver::add_candidates(const std::vector<Endpoint>& endpoints,
   engine_event([&] { torrent_->add_candidates(endpoints, source, now()); });
 }
 
+void TorrentDriver::set_filter(engine::AddressFilterPtr filter) {
+  engine_event([&] { torrent_->set_filter(std::move(filter), now()); });
+}
+
 void TorrentDriver::dial(const Endpoint& endpoint) {
   dialling_[endpoint] = dialer_.dial(
       endpoint, metainfo().hashes.primary(),
@@ -454,6 +458,15 @@ void TorrentDriver::resume() {
     if (pause_callback_ && !torrent.contradicted()) pause_callback_(false);
     torrent.resume(now);
   });
+}
+
+void TorrentDriver::set_max_connections(unsigned most) {
+  post_order(
+      [most](engine::Torrent& torrent, TimePoint now) { torrent.set_max_connections(most, now); });
+}
+
+void TorrentDriver::shed(unsigned most) {
+  post_order([most](engine::Torrent& torrent, TimePoint now) { torrent.shed(most, now); });
 }
 
 void TorrentDriver::set_limits(const engine::RateLimits& limits) {

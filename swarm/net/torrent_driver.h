@@ -108,10 +108,14 @@ class TorrentDriver final : public engine::TorrentHost,
   void cancel_read(ReadId read);
   void set_window(HandleId handle, const engine::Ahead& ahead);
   void close_handle(HandleId handle);
+  /// On the io thread, as that of engine::Torrent.
+  void set_filter(engine::AddressFilterPtr filter);
   // Orders of the user: see engine::Torrent.
   void pause();
   void resume();
   void set_limits(const engine::RateLimits& limits);
+  void set_max_connections(unsigned most);
+  void shed(unsigned most);
   /// What all torrents may do together has changed.
   void limits_changed();
   void set_pinned(std::vector<Layout::PieceRange> ranges);

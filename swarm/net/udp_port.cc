@@ -269,6 +269,7 @@ void UdpPort::hand_out(const Endpoint& sender, MutableByteView datagram) {
     datagram = datagram.subspan(wrapped->header);
     if (datagram.empty()) return;
   }
+  if (route_->blocks(from.address)) return;
   // A copy, which a handler that sets another one does not pull from under itself.
   const Handler handler =
       handlers_[static_cast<std::size_t>(datagram[0] == 'd' ? Kind::dht : Kind::other)];
@@ -276,6 +277,10 @@ void UdpPort::hand_out(const Endpoint& sender, MutableByteView datagram) {
 }
 
 bool UdpPort::send(const Endpoint& to, std::span<const iovec> parts) {
+  if (route_->blocks(to.address)) {
+    errno = EACCES;
+    return false;
+  }
   if (!route_->direct()) return send_wrapped(wire::ProxyTarget(to), parts) >= 0;
   sockaddr_storage address;
   msghdr message{};
@@ -292,6 +297,7 @@ bool UdpPort::send(const Endpoint& to, ByteView datagram) {
 }
 
 std::size_t UdpPort::send(const Endpoint& to, std::span<const ByteView> datagrams) {
+  if (route_->blocks(to.address)) return datagrams.size();  // as good as lost
   std::size_t done = 0;
   while (done < datagrams.size()) {
     // As many as the kernel can cut apart by one size.

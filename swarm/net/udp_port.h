@@ -25,7 +25,7 @@ class Task;
 
 /// Tells datagrams apart by their first byte: 'd', with which a bencoded dictionary begins, is the
 /// hash table's (BEP 5); everything else is the other handler's (a uTP header begins with 0x01 to
-/// 0x41). On the executor's thread.
+/// 0x41). Whom the route's filter blocks is sent nothing and not heard. On the executor's thread.
 class UdpPort {
  public:
   enum class Kind : std::uint8_t { dht, other };

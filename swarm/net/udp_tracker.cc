@@ -98,6 +98,9 @@ constexpr Duration kAssociateTime = std::chrono::seconds(10);
 
 /// Opens the socket, or the way through the proxy.
 asio::awaitable<Result<>> open(ExchangePtr exchange, RoutePtr route, wire::ProxyTarget tracker) {
+  const auto address = IpAddress::parse(tracker.host);
+  const auto allowed = address ? route->allow({*address, tracker.port}) : Result<>();
+  if (!allowed) co_return fail(allowed.error().kind, "UDP tracker " + allowed.error().message);
   if (!route->direct()) {
     auto associating = Route::associate(route, kAssociateTime);
     auto associated = co_await std::move(associating);
@@ -107,7 +110,6 @@ asio::awaitable<Result<>> open(ExchangePtr exchange, RoutePtr route, wire::Proxy
     exchange->socket = std::move((*associated)->relay);
     co_return Result<>();
   }
-  const auto address = IpAddress::parse(tracker.host);
   if (!address) co_return fail(ErrorKind::bad_input, exchange->what + " is a name");
   exchange->family = address->is_v4() ? wire::Family::v4 : wire::Family::v6;
   const IpAddress any = address->is_v4() ? IpAddress::v4({}) : IpAddress::v6({});

@@ -276,6 +276,80 @@ TEST_F(RouteTest, TrackersAreNamedToTheProxyNotLookedUp) {
             "no-such-name.invalid");
 }
 
+engine::AddressFilterPtr filter_of(const char* address) {
+  engine::AddressFilter::Builder builder;
+  builder.add(*IpAddress::parse(address), *IpAddress::parse(address));
+  return std::make_shared<const engine::AddressFilter>(builder.build());
+}
+
+TEST_F(RouteTest, NothingGoesToWhomTheFilterHas) {
+  Route::Options options;
+  options.filter = std::make_shared<FilterGate>();
+  const auto route = *Route::make(options);
+  const tcp::acceptor server(loop, {asio::ip::make_address("127.0.0.2"), 0});
+  const std::uint16_t port = server.local_endpoint().port();
+  EXPECT_TRUE(connect(route, {"127.0.0.2", port})) << "an empty filter blocks nobody";
+  options.filter->set(filter_of("127.0.0.2"));
+  const auto made = connect(route, {"127.0.0.2", port});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::permission);
+  EXPECT_NE(made.error().message.find("IP filter"), std::string::npos) << made.error().message;
+  TrackerClient client(loop.get_executor(), route, {}, logger);
+  for (const std::string scheme : {"http", "udp"}) {
+    const auto answers =
+        announce_all(client, scheme + "://127.0.0.2:" + std::to_string(port) + "/announce");
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_NE(answers[0].error().message.find("IP filter"), std::string::npos)
+        << answers[0].error().message;
+  }
+  options.filter->set(nullptr);
+  EXPECT_TRUE(connect(route, {"127.0.0.2", port}));
+}
+
+TEST_F(RouteTest, AProxyIsNotAskedForWhomTheFilterHas) {
+  Route::Options options;
+  options.proxy = wire::ProxyUrl{wire::ProxyUrl::Kind::socks5, "127.0.0.1", proxy.port(), "", ""};
+  options.filter = std::make_shared<FilterGate>();
+  options.filter->set(filter_of("192.0.2.7"));
+  const auto route = *Route::make(options);
+  const auto made = connect(route, there);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::permission);
+  EXPECT_TRUE(proxy.asked.empty());
+  EXPECT_TRUE(connect(route, {"192.0.2.8", 6881}));
+  // The proxy may have an address that is blocked for others.
+  options.filter->set(filter_of("127.0.0.1"));
+  EXPECT_TRUE(connect(route, there));
+}
+
+TEST_F(RouteTest, NoDatagramGoesToOrComesFromWhomTheFilterHas) {
+  Route::Options options;
+  options.filter = std::make_shared<FilterGate>();
+  options.filter->set(filter_of("127.0.0.2"));
+  const auto open = [&](const RoutePtr& route, const char* at) {
+    return *UdpPort::open(loop.get_executor(), route, *Endpoint::parse(at));
+  };
+  const auto ours = open(*Route::make(options), "127.0.0.1:0");
+  const auto blocked = open(Route::plain(), "127.0.0.2:0");
+  const auto other = open(Route::plain(), "127.0.0.3:0");
+  std::vector<Endpoint> from;
+  unsigned heard = 0;
+  ours->set_handler(UdpPort::Kind::other,
+                    [&](const Endpoint& sender, MutableByteView) { from.push_back(sender); });
+  blocked->set_handler(UdpPort::Kind::other, [&](const Endpoint&, MutableByteView) { ++heard; });
+  other->set_handler(UdpPort::Kind::other, [&](const Endpoint&, MutableByteView) { ++heard; });
+  const Bytes word{1, 2, 3};
+  EXPECT_TRUE(blocked->send(ours->local(), word));
+  EXPECT_TRUE(other->send(ours->local(), word));
+  EXPECT_FALSE(ours->send(blocked->local(), word));
+  const ByteView several[] = {word, word};
+  EXPECT_EQ(ours->send(blocked->local(), several), 2U) << "lost, as on any link";
+  EXPECT_TRUE(ours->send(other->local(), word));
+  ASSERT_TRUE(run_until([&] { return !from.empty() && heard > 0; }));
+  EXPECT_EQ(from, std::vector<Endpoint>{other->local()});
+  EXPECT_EQ(heard, 1U);
+}
+
 TEST(Interface, ThatIsNotThereIsSaid) {
   Route::Options options;
   for (const std::string name : {"nosuchdevice0", "192.0.2.99"}) {
