@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
@@ -18,6 +19,11 @@ namespace swarmfs::engine {
 
 /// Who told us of an address.
 enum class PeerSource : std::uint8_t { user, tracker, incoming, pex, dht, lsd, magnet };
+
+/// In one word, for people.
+std::string_view name_of(PeerSource source);
+/// Whether an address is known better from `a` than from `b`.
+bool more_trusted(PeerSource a, PeerSource b);
 
 enum class CloseReason : std::uint8_t {
   lost,        ///< the peer or the network ended it
@@ -48,6 +54,8 @@ struct PeerBookConfig {
   std::size_t max_ports_per_host = 4;  ///< of a public address, taken from PEX, DHT and incoming
   /// Let trackers, PEX and DHT name local addresses: when the torrent's own trackers are local.
   bool allow_local = false;
+  /// BEP 27: the user and the trackers alone name peers, beside those who come themselves.
+  bool trackers_alone = false;
 };
 
 /// Not thread-safe. Endpoints that the book does not know are ignored by the on_ functions.
@@ -93,8 +101,12 @@ class PeerBook {
   void ban(const IpAddress& address, TimePoint now);
   /// Whether the user gave this address.
   bool named_by_user(const Endpoint& endpoint) const;
+  /// Who named this address, the most trusted of them; nothing if it is not known.
+  std::optional<PeerSource> source_of(const Endpoint& endpoint) const;
   bool banned(const IpAddress& address) const { return banned_.contains(address); }
 
+  /// Knows nobody any more but those that the user named.
+  void forget_swarm();
   /// The network came back or changed: failures so far say nothing.
   void forgive(TimePoint now);
 
