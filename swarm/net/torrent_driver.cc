@@ -145,6 +145,10 @@ void TorrentDriver::add_candidates(const std::vector<Endpoint>& endpoints,
   engine_event([&] { torrent_->add_candidates(endpoints, source, now()); });
 }
 
+void TorrentDriver::leave_swarm() {
+  engine_event([&] { torrent_->leave_swarm(now()); });
+}
+
 void TorrentDriver::dial(const Endpoint& endpoint) {
   dialling_[endpoint] = dialer_.dial(
       endpoint, metainfo().hashes.primary(),
