@@ -59,10 +59,11 @@ class DiscoveryCase(rig.NetCase):
         seed.seed(torrent, self.net.dir / "data")
         return seed
 
-    def start_get(self, torrent, *options, env=None):
+    def start_get(self, torrent, *options, env=None, timeout=80):
         self.out = self.net.dir / f"out{len(self.me.procs)}"
         return self.me.start("get", [clients.SWARMFS, "get", torrent.path, "-o", self.out, "--listen",
-                                     f"0.0.0.0:{clients.PORT}", "-v", "-v", "--timeout", 80, *options],
+                                     f"0.0.0.0:{clients.PORT}", "-v", "-v", "--timeout", timeout,
+                                     *options],
                              env=env)
 
     def finish(self, get, torrent, expected, timeout=90):
@@ -147,8 +148,9 @@ class LocalNetwork(DiscoveryCase):
     def test_switched_off_nothing_is_said(self):
         torrent, _ = self.tree()
         capture = Capture(self.me, "udp port 6771")
-        get = self.start_get(torrent, "--no-lsd", "--timeout", 5, env=LOCAL)
-        get.wait(20)
+        get = self.start_get(torrent, "--no-lsd", env=LOCAL, timeout=5)
+        rig.wait_for("us to listen", lambda: self.me.listening(clients.PORT), 5, [get])
+        get.wait(30)
         self.assertEqual(capture.text(), "")
 
     @LONG
@@ -168,15 +170,15 @@ class Private(DiscoveryCase):
         seed = self.seed(torrent, lsd=True)
         node = self.host("node")
         node.start("dht", [clients.SWARMFS, "dht", "--alone", "--listen",
-                           f"0.0.0.0:7000"]).wait_text("ready", 20)
+                           "0.0.0.0:7000"]).wait_text("ready", 20)
         capture = Capture(self.me, "udp or tcp")
         get = self.start_get(torrent, "--peer", seed.address, "--encryption", "forbid",
                              "--dht-bootstrap", f"{node.ip4}:7000", env=LOCAL)
         self.finish(get, torrent, expected)
-        return capture.text(), seed
+        return capture.text()
 
     def test_neither_pex_nor_lsd_nor_dht(self):
-        seen, _ = self.run_watched(private=True)
+        seen = self.run_watched(private=True)
         self.assertIn("BitTorrent protocol", seen, "the capture sees the peers")
         sent = [line for line in seen.splitlines() if f"{self.me.ip4}." in line and " UDP" in line]
         self.assertNotIn("ut_pex", seen)
@@ -184,7 +186,7 @@ class Private(DiscoveryCase):
                           or ".6771" in line.split(" > ")[-1]], [])
 
     def test_the_capture_would_see_them(self):
-        seen, _ = self.run_watched(private=False)
+        seen = self.run_watched(private=False)
         for word in ("ut_pex", "BT-SEARCH", ".7000: UDP"):
             self.assertIn(word, seen)
 
