@@ -1,5 +1,5 @@
-"""Peers found by peers (BEP 11) and on the local network (BEP 14), with libtorrent and Transmission;
-and a private torrent (BEP 27), of which a capture shows neither.
+"""Peers found by peers (BEP 11) and on the local network (BEP 14), with libtorrent and
+Transmission; and a private torrent (BEP 27), of which a capture shows neither.
 """
 
 import os
