@@ -19,7 +19,9 @@ static constexpr const char* kReadme =
     "\n"
     "status                   what is here, rates, waiting reads: as \"swarmfs status\" prints it\n"
     "peers                    a line for each peer: torrent, address, client, bytes a second down\n"
-    "                         and up, transport, what it does with us and we with it\n"
+    "                         and up, transport, what it does with us and we with it, who told us "
+    "of it:\n"
+    "                         user, tracker, dht, pex, lsd, magnet, or incoming\n"
     "torrents/<name>/status   of one torrent\n"
     "\n"
     "Each is made when it is opened, and stays as it was for whoever has it open.\n";
@@ -33,6 +35,7 @@ static std::string peer_line(const std::string& torrent, const engine::PeerView&
   line += peer.choking ? "chokes us" : "serves us";
   line += peer.choked ? ", is choked" : ", is served";
   if (peer.snubbed) line += ", stalls";
+  line += "\t" + std::string(peer.source ? engine::name_of(*peer.source) : "web seed");
   return line + "\n";
 }
 

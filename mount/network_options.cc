@@ -49,6 +49,10 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
       .add_flag("--no-dht", options.no_dht,
                 "Do not use the distributed hash table, which finds peers without a tracker")
       ->envname("SWARMFS_NO_DHT");
+  command
+      .add_flag("--no-lsd", options.no_lsd,
+                "Do not announce torrents to the local network, or seek peers there")
+      ->envname("SWARMFS_NO_LSD");
   add_dht_options(command, options);
   add_route_options(command, options.route);
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
@@ -96,14 +100,20 @@ void add_dht_options(CLI::App& command, NetworkOptions& options) {
       ->type_name("FILE");
 }
 
+static bool loopback_alone(const std::vector<Endpoint>& listen) {
+  return !listen.empty() && std::all_of(listen.begin(), listen.end(), [](const Endpoint& endpoint) {
+    return endpoint.address.is_loopback();
+  });
+}
+
+bool seeks_locally(const NetworkOptions& options, const std::vector<Endpoint>& listen) {
+  return !options.no_lsd && !loopback_alone(listen);
+}
+
 Result<std::optional<net::DhtConfig>> dht_config(const NetworkOptions& options,
                                                  const std::vector<Endpoint>& listen) {
   const bool named = !options.dht_bootstrap.empty();
-  const bool alone =
-      !listen.empty() && std::all_of(listen.begin(), listen.end(), [](const Endpoint& endpoint) {
-        return endpoint.address.is_loopback();
-      });
-  if (!named && (options.no_dht || alone)) return std::optional<net::DhtConfig>{};
+  if (!named && (options.no_dht || loopback_alone(listen))) return std::optional<net::DhtConfig>{};
   net::DhtConfig config;
   for (const std::string& text : options.dht_bootstrap) {
     if (const auto parsed = net::parse_host_port(text); !parsed)

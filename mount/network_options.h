@@ -26,6 +26,7 @@ struct NetworkOptions {
   std::vector<RateRule> schedule{};
   net::Encryption encryption = net::Encryption::prefer;
   bool no_dht = false;
+  bool no_lsd = false;
   std::vector<std::string> dht_bootstrap{};  ///< instead of the public nodes
   std::string dht_table{};                   ///< a file; empty: see dht_config()
   RouteOptions route{};
@@ -33,10 +34,9 @@ struct NetworkOptions {
   bool no_tcp = false;
 };
 
-/// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --dht-bootstrap,
-/// --dht-table, --limit-down, --limit-up, --schedule,
-/// --max-connections, --max-peers, --utp, those of add_route_options() and, for tests,
-/// --no-tcp.
+/// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --no-lsd,
+/// --dht-bootstrap, --dht-table, --limit-down, --limit-up, --schedule, --max-connections,
+/// --max-peers, --utp, those of add_route_options() and, for tests, --no-tcp.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.
@@ -63,6 +63,9 @@ Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& t
 /// Error: bad_input, naming the text.
 Result<std::optional<net::DhtConfig>> dht_config(const NetworkOptions& options,
                                                  const std::vector<Endpoint>& listen);
+/// Whether peers are sought on the local network: not by who listens on loopback addresses alone,
+/// where none could come.
+bool seeks_locally(const NetworkOptions& options, const std::vector<Endpoint>& listen);
 /// The part of the above that `swarmfs dht` has as well.
 void add_dht_options(CLI::App& command, NetworkOptions& options);
 /// "A:P" each. Error: bad_input, naming the text.

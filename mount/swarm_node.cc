@@ -43,6 +43,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   config.listen = std::move(*listen);
   config.encryption = options.encryption;
   config.dht = std::move(*dht);
+  config.lsd = seeks_locally(options, config.listen);
   config.tcp = !options.no_tcp;
   config.utp = options.utp || options.no_tcp;
   config.max_connections = options.limits.connections;

@@ -73,7 +73,11 @@ void MetadataFetch::add_candidates(std::span<const Endpoint> endpoints, PeerSour
   for (const Endpoint& endpoint : endpoints) {
     book_.add(endpoint, source, now);
     if (book_.refuses(endpoint.address)) continue;
-    if (candidates_.size() < config_.peer_book.max_peers) candidates_.emplace(endpoint, source);
+    if (const auto known = candidates_.find(endpoint); known != candidates_.end()) {
+      if (more_trusted(source, known->second)) known->second = source;
+    } else if (candidates_.size() < config_.peer_book.max_peers) {
+      candidates_.emplace(endpoint, source);
+    }
   }
   finish_event(now);
 }

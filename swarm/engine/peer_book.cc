@@ -45,7 +45,35 @@ bool may_point_anywhere(PeerSource source) {
 /// The port is the word of a stranger.
 bool port_is_hearsay(PeerSource source) { return distrust(source) >= distrust(PeerSource::lsd); }
 
+/// BEP 27: sources that a private torrent has not.
+bool outside_trackers(PeerSource source) {
+  return source == PeerSource::pex || source == PeerSource::dht || source == PeerSource::lsd ||
+         source == PeerSource::magnet;
+}
+
 }  // namespace
+
+std::string_view name_of(PeerSource source) {
+  switch (source) {
+    case PeerSource::user:
+      return "user";
+    case PeerSource::tracker:
+      return "tracker";
+    case PeerSource::incoming:
+      return "incoming";
+    case PeerSource::pex:
+      return "pex";
+    case PeerSource::dht:
+      return "dht";
+    case PeerSource::lsd:
+      return "lsd";
+    case PeerSource::magnet:
+      return "magnet";
+  }
+  return "?";
+}
+
+bool more_trusted(PeerSource a, PeerSource b) { return distrust(a) < distrust(b); }
 
 PeerBook::PeerBook(PeerBookConfig config, std::uint64_t seed)
     : config_(config),
@@ -64,13 +92,16 @@ PeerBook::Entry* PeerBook::find(const Endpoint& endpoint) {
 bool PeerBook::acceptable(const Endpoint& endpoint, PeerSource source) const {
   if (endpoint.port == 0 || endpoint.address.is_unspecified()) return false;
   if (refuses(endpoint.address) || self_.contains(endpoint)) return false;
+  if (config_.trackers_alone && outside_trackers(source)) return false;
   if (port_is_hearsay(source) && endpoint.port < kFirstUserPort) return false;
   return config_.allow_local || !may_point_anywhere(source) || !endpoint.address.is_local();
 }
 
-/// Strangers could have us knock at every port of a host.
+/// Strangers could have us knock at every port of a host. A local one has named itself, but anybody
+/// may say so in a datagram.
 bool PeerBook::crowded(const Endpoint& endpoint, PeerSource source) const {
-  if (!port_is_hearsay(source) || endpoint.address.is_local()) return false;
+  if (!port_is_hearsay(source)) return false;
+  if (endpoint.address.is_local() && source != PeerSource::lsd) return false;
   std::size_t ports = 0;
   for (auto at = entries_.lower_bound({endpoint.address, 0});
        at != entries_.end() && at->first.address == endpoint.address; ++at)
@@ -174,6 +205,17 @@ void PeerBook::set_filter(AddressFilterPtr filter) {
 bool PeerBook::named_by_user(const Endpoint& endpoint) const {
   const auto at = entries_.find(endpoint);
   return at != entries_.end() && at->second.source == PeerSource::user;
+}
+
+std::optional<PeerSource> PeerBook::source_of(const Endpoint& endpoint) const {
+  const auto at = entries_.find(endpoint);
+  return at == entries_.end() ? std::nullopt : std::optional(at->second.source);
+}
+
+void PeerBook::forget_swarm() {
+  std::erase_if(entries_,
+                [](const auto& entry) { return entry.second.source != PeerSource::user; });
+  earliest_stale_ = true;
 }
 
 void PeerBook::forgive(TimePoint now) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
@@ -19,6 +20,11 @@ namespace swarmfs::engine {
 
 /// Who told us of an address.
 enum class PeerSource : std::uint8_t { user, tracker, incoming, pex, dht, lsd, magnet };
+
+/// In one word, for people.
+std::string_view name_of(PeerSource source);
+/// Whether an address is known better from `a` than from `b`.
+bool more_trusted(PeerSource a, PeerSource b);
 
 enum class CloseReason : std::uint8_t {
   lost,        ///< the peer or the network ended it
@@ -51,6 +57,8 @@ struct PeerBookConfig {
   /// Let trackers, PEX and DHT name local addresses: when the torrent's own trackers are local.
   bool allow_local = false;
   AddressFilterPtr filter{};  ///< whom the user wants nothing to do with; may be null
+  /// BEP 27: the user and the trackers alone name peers, beside those who come themselves.
+  bool trackers_alone = false;
 };
 
 /// Not thread-safe. Endpoints that the book does not know are ignored by the on_ functions.
@@ -104,7 +112,11 @@ class PeerBook {
   }
   /// Another filter; addresses that it has are forgotten. The caller closes their connections.
   void set_filter(AddressFilterPtr filter);
+  /// Who named this address, the most trusted of them; nothing if it is not known.
+  std::optional<PeerSource> source_of(const Endpoint& endpoint) const;
 
+  /// Knows nobody any more but those that the user named.
+  void forget_swarm();
   /// The network came back or changed: failures so far say nothing.
   void forgive(TimePoint now);
 

@@ -15,6 +15,15 @@ static Bitfield verifiable_of(Bitfield have, const metainfo::PieceRoots& roots) 
   return have;
 }
 
+/// A private torrent finds its peers at its trackers alone (BEP 27).
+static TorrentConfig config_for(TorrentConfig config, const metainfo::Metainfo& metainfo) {
+  if (metainfo.is_private) {
+    config.exchange_peers = false;
+    config.peer_book.trackers_alone = true;
+  }
+  return config;
+}
+
 /// One direction of the limits; null if there are none.
 static std::shared_ptr<RateLimiter> common_limiter(const std::shared_ptr<CommonLimits>& limits,
                                                    RateLimiter CommonLimits::*direction) {
@@ -26,7 +35,7 @@ Torrent::Torrent(std::shared_ptr<metainfo::PieceRoots> roots, TorrentConfig conf
     : roots_(std::move(roots)),
       metainfo_(roots_->metainfo()),
       layout_(metainfo_->layout),
-      config_(std::move(config)),
+      config_(config_for(std::move(config), *metainfo_)),
       host_(host),
       rng_(rng_seed),
       picker_(verifiable_of(have, *roots_)),
@@ -166,6 +175,7 @@ void Torrent::on_timer(TimePoint now) {
   });
   for (auto& [id, peer] : peers_)
     if (!peer->closing) send_blocks(*peer, now);
+  exchange_peers(now);
   if (now >= choker_.next_round()) choke_round(now);
   if (!peers_.empty()) wake_at(std::max(choker_.next_round(), now + limits::kMinWake));
   dial_more(now);

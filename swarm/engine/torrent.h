@@ -25,6 +25,7 @@
 #include "swarm/engine/message_framer.h"
 #include "swarm/engine/partial_piece.h"
 #include "swarm/engine/peer_book.h"
+#include "swarm/engine/peer_exchange.h"
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/rate_limiter.h"
@@ -45,7 +46,9 @@ struct TorrentConfig {
   std::string client_name = "swarmfs";
   std::uint16_t listen_port = 0;  ///< told to peers (BEP 10 "p"); 0: none
   std::uint16_t dht_port = 0;     ///< our node of the hash table, told to peers (BEP 5); 0: none
-  bool on_demand = false;         ///< fetch only what is read and its windows
+  /// Tell peers of each other and take their word (BEP 11); never of a private torrent (BEP 27).
+  bool exchange_peers = false;
+  bool on_demand = false;  ///< fetch only what is read and its windows
   /// What backfill fetches before the rarest, in this order: pieces likely to be read first.
   std::vector<PieceIndex> first;
   Duration read_timeout = std::chrono::seconds(60);  ///< of a parked read without progress
@@ -119,6 +122,13 @@ class Torrent {
   std::optional<PeerId> add_web_seed(const Endpoint& server, const wire::Handshake& handshake,
                                      std::optional<Duration> rtt, TimePoint now);
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
+  /// A private torrent has another tracker now: whom the old one led to is left (BEP 27).
+  void leave_swarm(TimePoint now);
+  /// The flags with which a connected peer told of that one (BEP 11): it could introduce us (BEP
+  /// 55). Nothing if it did not.
+  std::optional<std::uint8_t> can_introduce(PeerId relay, const Endpoint& endpoint) const {
+    return exchange_.can_introduce(relay, endpoint);
+  }
   void on_received(PeerId peer, ByteView bytes, TimePoint now);
   /// The network closed it. No call is made for this peer afterwards.
   void on_closed(PeerId peer, TimePoint now);
@@ -235,6 +245,8 @@ class Torrent {
     bool closing = false;
     std::uint8_t dont_have_id = 0;    ///< its id for lt_donthave (BEP 54); 0: it knows none
     std::uint8_t metadata_id = 0;     ///< likewise for ut_metadata (BEP 9)
+    std::uint8_t pex_id = 0;          ///< and ut_pex (BEP 11)
+    bool punches = false;             ///< takes ut_holepunch (BEP 55)
     std::uint32_t metadata_sent = 0;  ///< pieces of our info dictionary
     MessageFramer framer;
     wire::ClientId client_id{};
@@ -331,6 +343,13 @@ class Torrent {
   // torrent_metadata.cc: BEP 9
   bool serves_metadata() const;
   void on_metadata_message(Peer& peer, ByteView payload, TimePoint now);
+  // torrent_exchange.cc: BEP 11
+  void note_member(const Peer& peer, TimePoint now);
+  void on_exchange_message(Peer& peer, ByteView payload, TimePoint now);
+  void exchange_peers(TimePoint now);
+  void wake_to_exchange(TimePoint now);
+  std::optional<PeerSource> source_of(const Peer& peer) const;
+
   // torrent_web.cc: web seeds
   static std::size_t run_ahead(const Peer& peer);
   /// Whom to ban for what it sent; nobody for a web seed.
@@ -521,6 +540,7 @@ class Torrent {
   PiecePicker picker_;
   Choker choker_;
   PeerBook book_;
+  PeerExchange exchange_;
 
   std::uint64_t next_peer_ = 1;
   std::map<PeerId, std::unique_ptr<Peer>> peers_;

@@ -63,6 +63,7 @@ std::vector<PeerView> Torrent::peers(TimePoint now) const {
     view.down_bps = peer->down.bps(now);
     view.up_bps = peer->up.bps(now);
     view.link = host_.link(peer->id);
+    view.source = source_of(*peer);
   }
   return views;
 }

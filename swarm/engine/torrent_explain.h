@@ -12,6 +12,7 @@
 #include "swarm/base/peer_link.h"
 #include "swarm/base/strong_index.h"
 #include "swarm/engine/partial_piece.h"
+#include "swarm/engine/peer_book.h"
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/wait_trace.h"
 
@@ -34,7 +35,8 @@ struct PeerView {
   bool choked = false;   ///< by us
   double down_bps = 0;   ///< bytes a second of late, from it
   double up_bps = 0;     ///< and to it
-  PeerLink link;         ///< these three only from Torrent::peers()
+  PeerLink link;         ///< these four only from Torrent::peers()
+  std::optional<PeerSource> source{};  ///< nothing for a web seed
 };
 
 /// A request in flight.

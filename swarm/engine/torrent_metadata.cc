@@ -37,7 +37,9 @@ void Torrent::on_metadata_message(Peer& peer, ByteView payload, TimePoint now) {
 
 std::optional<PeerId> Torrent::adopt_peer(const AdoptedPeer& known, TimePoint now) {
   if (have().count() > 0) return std::nullopt;
-  if (known.dialled) book_.add(known.endpoint, known.source, now);
+  // BEP 27: whom something else than a tracker led to is not met any more, now that the torrent is
+  // known to be private.
+  if (known.dialled && !book_.add(known.endpoint, known.source, now)) return std::nullopt;
   Peer* const peer = admit(known.endpoint, known.dialled, known.theirs, known.rtt, now);
   if (peer == nullptr) return std::nullopt;
   const PeerId id = peer->id;

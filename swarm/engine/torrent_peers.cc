@@ -131,6 +131,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
   if (peer.closing) return;
   if (!peer.introduced) introduce(peer, peer.fast);
   if (peer.extended) extend(peer);
+  note_member(peer, now);
   if (theirs.dht && config_.dht_port != 0) wire::append_port(to(peer), config_.dht_port);
   wake_at(now + limits::kKeepAlive);
 }
@@ -143,6 +144,7 @@ void Torrent::extend(Peer& peer) {
     mine.ids.ut_metadata = limits::kMetadataId;
     mine.metadata_size = static_cast<std::uint32_t>(metainfo_->info.size());
   }
+  if (config_.exchange_peers) mine.ids.ut_pex = PeerExchange::kId;
   mine.version = config_.client_name;
   if (config_.listen_port != 0) mine.port = config_.listen_port;
   mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
@@ -303,6 +305,7 @@ void Torrent::became_seed(Peer& peer, TimePoint now) {
   peer.counted_seed = true;
   picker_.add_seed();
   if (peer.booked) book_.set_seed(*peer.booked, true);
+  note_member(peer, now);
   // Two seeds have nothing for each other; a slot may go to someone who does.
   if (complete()) drop(peer, "both complete", CloseReason::useless, now);
 }
@@ -332,6 +335,7 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
   if (message.id == wire::kExtensionHandshakeId)
     return on_extension_handshake(peer, message.payload, now);
   if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
+  if (message.id == PeerExchange::kId) return on_exchange_message(peer, message.payload, now);
   if (message.id == limits::kMetadataId) return on_metadata_message(peer, message.payload, now);
 }
 
@@ -340,6 +344,11 @@ void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
   if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
   if (theirs->ids.ut_metadata) peer.metadata_id = *theirs->ids.ut_metadata;
+  if (theirs->ids.ut_holepunch) peer.punches = *theirs->ids.ut_holepunch != 0;
+  if (theirs->ids.ut_pex && config_.exchange_peers) {
+    peer.pex_id = *theirs->ids.ut_pex;
+    exchange_.subscribe(peer.id, peer.endpoint.address, peer.pex_id != 0, now);
+  }
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
   if (theirs->version) peer.client_name = *theirs->version;
@@ -348,6 +357,7 @@ void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now
     const Endpoint listening{peer.endpoint.address, *theirs->port};
     if (book_.on_incoming(listening, now)) peer.booked = listening;
   }
+  note_member(peer, now);
 }
 
 /// BEP 54: taken at its word; what it was asked of the piece is asked of others.
@@ -395,6 +405,8 @@ void Torrent::on_closed(PeerId id, TimePoint now) {
 void Torrent::forget(Peer& peer, CloseReason kind, TimePoint now) {
   peer.closing = true;
   ++closing_;
+  exchange_.left(peer.id);
+  wake_to_exchange(now);
   if (peer.counted_seed) {
     picker_.remove_seed();
   } else {

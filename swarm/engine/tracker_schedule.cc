@@ -1,6 +1,7 @@
 #include "swarm/engine/tracker_schedule.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -30,6 +31,28 @@ TrackerSchedule::TrackerSchedule(Config config, Rng rng, TimePoint now)
     tier.lanes.assign(config_.hashes.size(), Lane{false, now, now});
     tiers_.push_back(std::move(tier));
   }
+  if (config_.one_at_a_time) one_at_a_time();
+}
+
+void TrackerSchedule::one_at_a_time() {
+  config_.one_at_a_time = true;
+  if (tiers_.empty()) return;
+  Tier& all = tiers_.front();
+  for (std::size_t t = 1; t < tiers_.size(); ++t) {
+    std::move(tiers_[t].trackers.begin(), tiers_[t].trackers.end(),
+              std::back_inserter(all.trackers));
+    for (std::size_t hash = 0; hash < all.lanes.size(); ++hash) {
+      Lane& lane = all.lanes[hash];
+      const Lane& other = tiers_[t].lanes[hash];
+      lane.answered = lane.answered || other.answered;
+      lane.due_at = std::max(lane.due_at, other.due_at);
+    }
+  }
+  tiers_.erase(tiers_.begin() + 1, tiers_.end());
+  std::stable_partition(all.trackers.begin(), all.trackers.end(), [](const Tracker& tracker) {
+    return std::any_of(tracker.slots.begin(), tracker.slots.end(),
+                       [](const Slot& slot) { return slot.last_ok; });
+  });
 }
 
 void TrackerSchedule::add_hash(const Sha1Hash& hash, TimePoint now) {
@@ -61,7 +84,7 @@ std::optional<TrackerSchedule::Choice> TrackerSchedule::choose_regular(const Tie
   TimePoint earliest = lane.due_at;
   const auto busy = [&](const Tracker& tracker) { return tracker.slots[hash].in_flight != 0; };
   if (std::any_of(tier.trackers.begin(), tier.trackers.end(), busy)) {
-    if (lane.answered) return std::nullopt;
+    if (lane.answered || config_.one_at_a_time) return std::nullopt;
     earliest = lane.last_sent + kHedgeDelay;
   }
   // The first that is ready; else the one that will be ready first. A tracker that works is

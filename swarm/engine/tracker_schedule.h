@@ -7,6 +7,7 @@
 // - Never two announces in flight to the same tracker for the same info hash.
 // - `started` comes first, `completed` once and only for a download that finished here, `stopped`
 //   to every tracker that may know us.
+// - Of a private torrent (BEP 27) one tracker is asked at a time, and another only when it fails.
 // - A tracker is asked again no sooner than its min interval, and after failures ever later.
 #pragma once
 
@@ -30,6 +31,7 @@ class TrackerSchedule {
     std::vector<Sha1Hash> hashes;
     /// No tracker is asked more often than this, whatever it says.
     Duration shortest_interval = std::chrono::seconds(30);
+    bool one_at_a_time = false;  ///< as by the method, from the start
   };
   static constexpr std::size_t kMaxTrackers = 256;
   static constexpr Duration kHedgeDelay = std::chrono::seconds(3);
@@ -65,6 +67,10 @@ class TrackerSchedule {
 
   /// One more hash to announce, from now on, to every tracker.
   void add_hash(const Sha1Hash& hash, TimePoint now);
+
+  /// BEP 27, from now on: all trackers are one tier, those that have answered first, and none is
+  /// started because another is slow.
+  void one_at_a_time();
 
   /// The next announce to send now, or nothing; call until it gives nothing.
   std::optional<Announce> next_action(TimePoint now);

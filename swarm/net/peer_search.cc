@@ -4,7 +4,8 @@
 
 namespace swarmfs::net {
 
-static std::vector<Sha1Hash> hashes_in_dht(const InfoHashes& hashes) {
+/// By which others than trackers know a torrent.
+static std::vector<Sha1Hash> short_hashes(const InfoHashes& hashes) {
   std::vector<Sha1Hash> keys;
   if (hashes.v1) keys.push_back(*hashes.v1);
   if (const auto v2 = hashes.v2_truncated()) keys.push_back(*v2);
@@ -12,17 +13,19 @@ static std::vector<Sha1Hash> hashes_in_dht(const InfoHashes& hashes) {
 }
 
 PeerSearch::PeerSearch(boost::asio::any_io_executor executor, TrackerClient& client,
-                       TorrentTrackers::Config config, DhtService* dht,
+                       TorrentTrackers::Config config, Open open,
                        std::shared_ptr<spdlog::logger> logger)
     : trackers_(
           executor, client, config, [this] { return stats_ ? stats_() : TorrentTrackers::Stats{}; },
           [this](const TorrentTrackers::Found& found) {
             give(found.peers, found.scope, engine::PeerSource::tracker);
           },
-          logger) {
-  if (dht == nullptr) return;
+          logger),
+      local_(open.local),
+      hashes_(config.hashes) {
+  if (open.dht == nullptr) return;
   dht_ = std::make_unique<TorrentDht>(
-      *dht, std::move(executor), hashes_in_dht(config.hashes),
+      *open.dht, std::move(executor), short_hashes(config.hashes),
       [this] {
         const auto stats = stats_ ? stats_() : TorrentTrackers::Stats{};
         return TorrentDht::Us{stats.port, stats.left == 0};
@@ -37,26 +40,47 @@ PeerSearch::PeerSearch(boost::asio::any_io_executor executor, TrackerClient& cli
 
 void PeerSearch::add_hashes(const InfoHashes& hashes) {
   trackers_.add_hashes(hashes);
-  if (dht_) dht_->set_hashes(hashes_in_dht(hashes));
+  if (dht_) dht_->set_hashes(short_hashes(hashes));
+  hashes_ = hashes;
+  if (announced_) join_local();
+}
+
+void PeerSearch::trackers_alone(std::function<void()> switched) {
+  dht_.reset();
+  announced_.reset();
+  local_ = nullptr;
+  trackers_.one_at_a_time(std::move(switched));
+}
+
+void PeerSearch::join_local() {
+  if (local_ == nullptr) return;
+  announced_.reset();
+  announced_ = local_->join(short_hashes(hashes_), [this](const Endpoint& peer) {
+    give({peer}, engine::Scope::local, engine::PeerSource::lsd);
+  });
 }
 
 void PeerSearch::start() {
   trackers_.start();
   if (dht_) dht_->start();
+  join_local();
 }
 
 void PeerSearch::want_peers() {
   trackers_.want_peers();
   if (dht_) dht_->want_peers();
+  if (announced_) announced_->want_peers();
 }
 
 void PeerSearch::stop(std::function<void()> done) {
   if (dht_) dht_->stop();
+  announced_.reset();
   trackers_.stop(std::move(done));
 }
 
 void PeerSearch::restart() {
   if (dht_) dht_->start();
+  join_local();
   trackers_.restart();
 }
 

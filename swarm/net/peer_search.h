@@ -1,5 +1,5 @@
-// Where peers of one torrent are sought: at its trackers and in the hash table. The one place to
-// add others.
+// Where peers of one torrent are sought: at its trackers, in the hash table and on the local
+// network. The one place to add others.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -12,6 +12,7 @@
 
 #include "swarm/engine/address_policy.h"
 #include "swarm/engine/peer_book.h"
+#include "swarm/net/local_discovery.h"
 #include "swarm/net/torrent_dht.h"
 #include "swarm/net/torrent_trackers.h"
 
@@ -25,17 +26,22 @@ class PeerSearch {
   using Stats = std::function<TorrentTrackers::Stats()>;
   using Found = std::function<void(const std::vector<Endpoint>&, engine::PeerSource)>;
 
-  /// `client` outlives this, and `dht`, which is null where the hash table is not used.
+  /// What is open beside the trackers; null: not used. They outlive this.
+  struct Open {
+    DhtService* dht = nullptr;
+    LocalDiscovery* local = nullptr;
+  };
+  /// `client` outlives this.
   PeerSearch(boost::asio::any_io_executor executor, TrackerClient& client,
-             TorrentTrackers::Config config, DhtService* dht,
-             std::shared_ptr<spdlog::logger> logger);
+             TorrentTrackers::Config config, Open open, std::shared_ptr<spdlog::logger> logger);
 
   /// Who asks from now on: what to say of it, and who gets what is found.
   void serve(Stats stats, Found found);
   /// Hashes that were not known at first: announced as well from now on.
   void add_hashes(const InfoHashes& hashes);
-  /// The torrent turned out to be private (BEP 27).
-  void leave_dht() { dht_.reset(); }
+  /// The torrent is private (BEP 27): nobody but its trackers is asked from now on, and one of them
+  /// at a time. `switched` comes when another than before answers.
+  void trackers_alone(std::function<void()> switched);
 
   void start();
   /// The download finished here, now.
@@ -49,12 +55,16 @@ class PeerSearch {
   std::vector<std::string> words() const;
 
  private:
+  void join_local();
   void give(const std::vector<Endpoint>& named, engine::Scope scope, engine::PeerSource source);
 
   Stats stats_;
   Found found_;
   TorrentTrackers trackers_;
   std::unique_ptr<TorrentDht> dht_;  ///< null: not used
+  LocalDiscovery* local_;            ///< likewise
+  InfoHashes hashes_;
+  std::unique_ptr<LocalDiscovery::Torrent> announced_;  ///< there, while we seek
 };
 
 }  // namespace swarmfs::net

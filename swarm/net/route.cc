@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/multicast.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -155,6 +156,27 @@ Result<udp::socket> Route::open_udp(const asio::any_io_executor& executor,
   if (auto opened = open_on(*this, socket, at, where.protocol()); !opened) return opened.error();
   error_code ec;
   if (!at.address.is_v4()) socket.set_option(asio::ip::v6_only(true), ec);
+  if (!ec) socket.bind(where, ec);
+  if (!ec) socket.non_blocking(true, ec);
+  if (ec) return net_error(ec, what);
+  return socket;
+}
+
+Result<udp::socket> Route::open_group(const asio::any_io_executor& executor,
+                                      const Endpoint& group) const {
+  const std::string what = "cannot listen on " + group.to_string() + " (multicast)";
+  if (!direct()) return fail(ErrorKind::unsupported, what + ": not with a proxy");
+  const auto where = to_asio<udp>(group);
+  udp::socket socket(executor);
+  if (auto opened = open_on(*this, socket, group, where.protocol()); !opened) return opened.error();
+  error_code ec;
+  socket.set_option(udp::socket::reuse_address(true), ec);
+  // Whichever of the two the others have set, one in common is enough.
+  const int on = 1;
+  ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (!ec) socket.set_option(asio::ip::multicast::hops(1), ec);
+  if (!ec) socket.set_option(asio::ip::multicast::enable_loopback(true), ec);
+  if (!ec && where.protocol() == udp::v6()) socket.set_option(asio::ip::v6_only(true), ec);
   if (!ec) socket.bind(where, ec);
   if (!ec) socket.non_blocking(true, ec);
   if (ec) return net_error(ec, what);

@@ -74,6 +74,11 @@ class Route {
   /// The same for datagrams, not blocking. Only if direct().
   Result<boost::asio::ip::udp::socket> open_udp(const boost::asio::any_io_executor& executor,
                                                 const Endpoint& local) const;
+  /// For datagrams to and from a multicast group, at its port, which other programs may share; not
+  /// blocking, not joined yet, with a TTL of 1. Nothing but the group's datagrams comes in. Only if
+  /// direct().
+  Result<boost::asio::ip::udp::socket> open_group(const boost::asio::any_io_executor& executor,
+                                                  const Endpoint& group) const;
   /// The address that datagrams to there would come from. Sends nothing.
   std::optional<IpAddress> source_towards(const boost::asio::any_io_executor& executor,
                                           const Endpoint& to) const;

@@ -70,6 +70,9 @@ Session::Session(asio::io_context& io, SessionConfig config, std::shared_ptr<spd
   tracker_key_ = random();
   if (config_.dht)
     dht_.emplace(io_.get_executor(), config_.route, disk_.get_executor(), *config_.dht, logger_);
+  if (config_.lsd && config_.route->direct())
+    lsd_.emplace(
+        io_.get_executor(), config_.route, [this] { return port_; }, logger_);
 }
 
 Session::~Session() {
@@ -241,14 +244,17 @@ Session::MseKeys Session::mse_keys(const InfoHashes& hashes) {
 
 /// The one place where a search for peers begins.
 std::shared_ptr<PeerSearch> Session::seek_peers(
-    const InfoHashes& hashes, const std::vector<std::vector<std::string>>& trackers, bool in_dht) {
+    const InfoHashes& hashes, const std::vector<std::vector<std::string>>& trackers) {
   TorrentTrackers::Config config;
   config.tiers = trackers;
   config.hashes = hashes;
   config.peer_id = client_id_;
   config.key = tracker_key_;
-  return std::make_shared<PeerSearch>(io_.get_executor(), tracker_client_, std::move(config),
-                                      in_dht ? &*dht_ : nullptr, logger_);
+  PeerSearch::Open open;
+  if (dht_ && dht_->has_nodes()) open.dht = &*dht_;
+  if (lsd_) open.local = &*lsd_;
+  return std::make_shared<PeerSearch>(io_.get_executor(), tracker_client_, std::move(config), open,
+                                      logger_);
 }
 
 std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
@@ -263,7 +269,7 @@ std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
   config.peer_book.retry_min = 2s;
   config.peer_book.retry_max = 5min;
   config.peer_book.max_failures = 100;
-  const auto search = seek_peers(setup.hashes, setup.trackers, dht_ && dht_->has_nodes());
+  const auto search = seek_peers(setup.hashes, setup.trackers);
   MseKeys keys = mse_keys(setup.hashes);
   auto driver =
       std::make_shared<MetadataDriver>(io_, dialer_, std::move(config), std::move(setup), logger_);
@@ -314,6 +320,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.peer_book.filter = filter();
   setup.config.common_limits = limits_;
   setup.config.common_room = room_;
+  setup.config.exchange_peers = true;
   const auto metainfo = setup.roots->metainfo();
   const auto fetched = std::exchange(setup.fetched, nullptr);
   const bool in_dht = dht_ && dht_->has_nodes() && !metainfo->is_private;
@@ -323,8 +330,11 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   const auto web_seeds = make_web_seeds(setup, driver);
 
   const auto begun = fetched ? take_search(fetched) : nullptr;
-  const auto search = begun ? begun : seek_peers(metainfo->hashes, metainfo->trackers, in_dht);
-  if (metainfo->is_private) search->leave_dht();
+  const auto search = begun ? begun : seek_peers(metainfo->hashes, metainfo->trackers);
+  if (metainfo->is_private)
+    search->trackers_alone([weak = std::weak_ptr(driver)] {
+      if (const auto self = weak.lock()) self->leave_swarm();
+    });
   search->serve(
       [this, weak = std::weak_ptr(driver)] {
         TorrentTrackers::Stats stats;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "swarm/base/result.h"
+#include "swarm/net/local_discovery.h"
 #include "swarm/net/metadata_driver.h"
 #include "swarm/net/peer_greeter.h"
 #include "swarm/net/peer_search.h"
@@ -34,6 +35,8 @@ struct SessionConfig {
   /// The distributed hash table, for torrents that are not private; nothing: not used. It is at the
   /// same addresses and ports, and silent until the first such torrent is there.
   std::optional<DhtConfig> dht{};
+  /// Find peers on the local network (BEP 14), for torrents that are not private. Not with a proxy.
+  bool lsd = false;
   /// By which way all of it goes. With a proxy nothing listens, and port() stays 0.
   RoutePtr route = Route::plain();
   unsigned max_connections = 0;  ///< of all torrents together; 0: as many as each may have
@@ -113,8 +116,7 @@ class Session {
   engine::AddressFilterPtr filter() const;
   PeerGreeter::Host door();
   std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
-                                         const std::vector<std::vector<std::string>>& trackers,
-                                         bool in_dht);
+                                         const std::vector<std::vector<std::string>>& trackers);
   std::shared_ptr<PeerSearch> take_search(const std::shared_ptr<MetadataDriver>& fetch);
   void leave(std::shared_ptr<PeerSearch> search, std::function<void()> done);
   std::shared_ptr<WebSeeds> make_web_seeds(const TorrentSetup& setup,
@@ -136,6 +138,7 @@ class Session {
   std::list<Listener> listeners_;
   std::vector<std::unique_ptr<UdpPort>> udp_;  ///< for both the hash table and uTP
   std::optional<DhtService> dht_;              ///< on udp_; its table is written on disk_
+  std::optional<LocalDiscovery> lsd_;
   PeerGreeter greeter_;
   UtpService utp_;
   std::vector<Member> members_;

@@ -149,6 +149,10 @@ void TorrentDriver::set_filter(engine::AddressFilterPtr filter) {
   engine_event([&] { torrent_->set_filter(std::move(filter), now()); });
 }
 
+void TorrentDriver::leave_swarm() {
+  engine_event([&] { torrent_->leave_swarm(now()); });
+}
+
 void TorrentDriver::dial(const Endpoint& endpoint) {
   dialling_[endpoint] = dialer_.dial(
       endpoint, metainfo().hashes.primary(),

@@ -75,6 +75,9 @@ class TorrentDriver final : public engine::TorrentHost,
                     const wire::Handshake& theirs, Duration rtt);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
 
+  /// A private torrent has another tracker now (BEP 27): see engine::Torrent.
+  void leave_swarm();
+
   /// Called on the io thread when the last piece is verified, or at once if it is already.
   void on_complete(std::function<void()> callback);
   /// Called on the io thread once no verified piece waits for the disk any more.

@@ -20,6 +20,7 @@ TrackerSchedule::Config schedule_config(const TorrentTrackers::Config& config) {
   if (config.hashes.v1) out.hashes.push_back(*config.hashes.v1);
   if (const auto v2 = config.hashes.v2_truncated()) out.hashes.push_back(*v2);
   out.shortest_interval = config.shortest_interval;
+  out.one_at_a_time = config.one_at_a_time;
   return out;
 }
 
@@ -61,6 +62,13 @@ void TorrentTrackers::add_hashes(const InfoHashes& hashes) {
     config_.hashes.v2 = hashes.v2;
     schedule_.add_hash(*hashes.v2_truncated(), Clock::now());
   }
+  pump();
+}
+
+void TorrentTrackers::one_at_a_time(std::function<void()> switched) {
+  config_.one_at_a_time = true;
+  switched_ = std::move(switched);
+  schedule_.one_at_a_time();
   pump();
 }
 
@@ -121,6 +129,8 @@ void TorrentTrackers::on_answer(std::uint64_t id, const std::string& url,
         !response.peers.empty() || (flight.reply.has_value() && flight.reply->had_peers);
     flight.reply = {response.interval, response.min_interval, had_peers, response.tracker_id};
     found = {response.peers, answer->scope, response.external_ip};
+    const std::string before = std::exchange(answered_, url);
+    if (switched_ && !stop_done_ && !before.empty() && before != url) switched_();
     if (!response.warning.empty())
       logger_->warn("tracker {} warns: {}", redacted(url), response.warning);
   } else if (!flight.reply) {

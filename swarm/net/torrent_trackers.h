@@ -37,6 +37,7 @@ class TorrentTrackers {
     std::array<std::uint8_t, 20> peer_id{};
     std::uint32_t key = 0;  ///< random, the same as long as the program runs (BEP 7)
     Duration shortest_interval = std::chrono::seconds(30);
+    bool one_at_a_time = false;  ///< BEP 27: see the method
   };
   struct Found {
     std::vector<Endpoint> peers;  ///< may be dialled; none is checked for being ourselves
@@ -67,6 +68,9 @@ class TorrentTrackers {
   void start();
   /// Hashes that were not known at first: what is new of them is announced as well.
   void add_hashes(const InfoHashes& hashes);
+  /// BEP 27: asks one tracker at a time from now on, and another only when that fails. `switched`
+  /// comes before the first peers of another than before; it must not destroy this object.
+  void one_at_a_time(std::function<void()> switched);
   /// The download finished here, now. Not for a torrent that was complete at start().
   void completed();
   /// More peers are wanted than the intervals bring; cheap to repeat.
@@ -110,6 +114,8 @@ class TorrentTrackers {
   boost::asio::steady_timer stop_timer_;
   bool running_ = false;
   std::function<void()> stop_done_;
+  std::function<void()> switched_;
+  std::string answered_;  ///< URL of the tracker that answered last
   /// Handlers of timers that are queued already hold it weakly: gone means we are.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

@@ -337,5 +337,40 @@ TEST(TrackerSchedule, NeverHasTwoInFlightForATrackerAndHash) {
   }
 }
 
+TEST(TrackerSchedule, APrivateTorrentAsksOneTrackerAtATime) {
+  World world({{"http://a"}, {"http://b"}, {"http://c"}});
+  world.schedule.one_at_a_time();
+  const Announce first = world.only();
+  EXPECT_EQ(first.url, "http://a");
+  world.advance(30s);
+  EXPECT_TRUE(world.drain().empty()) << "a slow one is waited for";
+  world.bad(first);
+  const Announce second = world.only();
+  EXPECT_EQ(second.url, "http://b");
+  world.ok(second, 1800s);
+  EXPECT_TRUE(world.drain().empty());
+  world.wait();
+  const Announce again = world.only();
+  EXPECT_EQ(again.url, "http://b") << "it works, so it is kept";
+  world.bad(again);
+  const Announce third = world.only();
+  EXPECT_NE(third.url, "http://b");
+}
+
+TEST(TrackerSchedule, OneThatHasAnsweredStaysWhenATorrentTurnsOutPrivate) {
+  World world({{"http://a"}, {"http://b"}}, 2);
+  auto begun = world.drain();
+  ASSERT_EQ(begun.size(), 4U);
+  for (const Announce& a : begun) a.url == "http://b" ? world.ok(a, 60s) : world.bad(a);
+  world.schedule.one_at_a_time();
+  for (int round = 0; round < 5; ++round) {
+    world.wait();
+    for (const Announce& a : world.drain()) {
+      EXPECT_EQ(a.url, "http://b");
+      world.ok(a, 60s);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace swarmfs::engine

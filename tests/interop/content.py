@@ -84,13 +84,14 @@ class Torrent:
             path.write_bytes(bytes(size))
 
 
-def make_torrent(source, out, version, piece=PIECE, trackers=()):
+def make_torrent(source, out, version, piece=PIECE, trackers=(), private=False):
     """Makes a torrent of a file or folder with libtorrent."""
     import libtorrent as lt
     files = lt.file_storage()
     lt.add_files(files, str(source))
     flags = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only, "hybrid": 0}[version]
     made = lt.create_torrent(files, piece_size=piece, flags=flags)
+    made.set_priv(private)
     for tier, url in enumerate(trackers):
         made.add_tracker(url, tier)
     lt.set_piece_hashes(made, str(pathlib.Path(source).parent))

@@ -102,16 +102,18 @@ class Transmission(Client):
 
         return Told
 
-    def __init__(self, host, dht=()):
-        """`dht`: nodes of the hash table to begin with; none: it is not used."""
+    def __init__(self, host, dht=(), local=False):
+        """`dht`: nodes of the hash table to begin with; none: it is not used. `local`: peers are
+        sought on the local network too."""
         super().__init__(host)
         self.dht = dht
+        self.local = local
 
     def _start(self, torrent, folder):
         (self.dir / "dht.bootstrap").write_text(
             "".join(node.replace(":", " ") + "\n" for node in self.dht))
         (self.dir / "settings.json").write_text(json.dumps({
-            "dht-enabled": bool(self.dht), "lpd-enabled": False, "pex-enabled": False,
+            "dht-enabled": bool(self.dht), "lpd-enabled": self.local, "pex-enabled": False,
             "port-forwarding-enabled": False, "peer-port": PORT, "encryption": self.encryption,
             "utp-enabled": self.utp, "rpc-bind-address": "127.0.0.1",
             "download-dir": str(folder), "trash-original-torrent-files": False,

@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--peer", action="append", default=[], metavar="A:P")
     parser.add_argument("--dht", action="append", default=[], metavar="A:P",
                         help="use the hash table, beginning with this node")
+    parser.add_argument("--lsd", action="store_true", help="find peers on the local network")
     parser.add_argument("--utp", action="store_true", help="allow uTP besides TCP")
     parser.add_argument("--encryption", choices=("forced", "off"), default="",
                         help="no connection but in RC4, or none with it")
@@ -47,7 +48,7 @@ def settings(args):
     return {
         "in_enc_policy": policy, "out_enc_policy": policy, "allowed_enc_level": level,
         "listen_interfaces": f"0.0.0.0:{args.port},[::]:{args.port}",
-        "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "enable_dht": False, "enable_lsd": args.lsd, "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_utp": args.utp, "enable_incoming_utp": args.utp,
         "enable_outgoing_tcp": not args.no_tcp, "enable_incoming_tcp": not args.no_tcp,
         "close_redundant_connections": False,

@@ -36,6 +36,8 @@ TMP_PREFIX = "swarmfs-interop-"
 
 # Nothing looks for public nodes of the hash table unless a test names some (--dht-bootstrap).
 os.environ["SWARMFS_NO_DHT"] = "1"
+# Nor does anybody find peers that a test has not named; those of LSD ask for it.
+os.environ["SWARMFS_NO_LSD"] = "1"
 
 TOOLS = ("ip", "tc", "nsenter", "fusermount3")
 

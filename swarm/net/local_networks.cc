@@ -1,0 +1,55 @@
+#include "swarm/net/local_networks.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+namespace swarmfs::net {
+
+static std::optional<IpAddress> address_of(const sockaddr* address) {
+  if (address == nullptr) return std::nullopt;
+  if (address->sa_family == AF_INET) {
+    sockaddr_in v4;
+    std::memcpy(&v4, address, sizeof v4);
+    std::array<std::uint8_t, 4> bytes;
+    std::memcpy(bytes.data(), &v4.sin_addr, bytes.size());
+    return IpAddress::v4(bytes);
+  }
+  if (address->sa_family != AF_INET6) return std::nullopt;
+  sockaddr_in6 v6;
+  std::memcpy(&v6, address, sizeof v6);
+  std::array<std::uint8_t, 16> bytes;
+  std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
+  return IpAddress::v6(bytes);
+}
+
+static unsigned bits_of(const IpAddress& mask) {
+  unsigned bits = 0;
+  for (const std::uint8_t byte : mask.bytes()) bits += static_cast<unsigned>(std::popcount(byte));
+  return bits;
+}
+
+std::vector<LocalInterface> local_interfaces() {
+  std::vector<LocalInterface> out;
+  ifaddrs* raw = nullptr;
+  if (::getifaddrs(&raw) != 0) return out;
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all(raw, ::freeifaddrs);
+  for (const ifaddrs* one = raw; one != nullptr; one = one->ifa_next) {
+    static constexpr unsigned kNeeded = IFF_UP | IFF_MULTICAST;
+    if ((one->ifa_flags & kNeeded) != kNeeded || (one->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    const auto address = address_of(one->ifa_addr);
+    const auto mask = address_of(one->ifa_netmask);
+    if (!address || !mask) continue;
+    const LocalInterface found{::if_nametoindex(one->ifa_name), {*address, bits_of(*mask)}};
+    if (engine::on_network(*address, {&found.network, 1})) out.push_back(found);
+  }
+  return out;
+}
+
+}  // namespace swarmfs::net

@@ -1,0 +1,19 @@
+// The local networks that this machine is on, as its interfaces say now.
+#pragma once
+
+#include <vector>
+
+#include "swarm/engine/local_announces.h"
+
+namespace swarmfs::net {
+
+struct LocalInterface {
+  unsigned index = 0;
+  engine::LocalNetwork network;
+};
+
+/// Of interfaces that are up and take multicast, loopback left out: an entry for each address but
+/// IPv6 link-local ones. Empty if the system does not say.
+std::vector<LocalInterface> local_interfaces();
+
+}  // namespace swarmfs::net
