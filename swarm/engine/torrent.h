@@ -153,6 +153,12 @@ class Torrent {
   void set_limits(const RateLimits& limits, TimePoint now);
   /// What all torrents may do together has changed.
   void limits_changed(TimePoint now);
+  /// Of TorrentConfig: what peers that come from now on are told. Keeps the hash table off if it
+  /// is.
+  void set_ports(std::uint16_t listen, std::uint16_t dht) {
+    config_.listen_port = listen;
+    if (config_.dht_port != 0) config_.dht_port = dht;
+  }
   /// Pieces that are fetched before the others, also on demand; instead of those named before.
   void set_pinned(std::span<const Layout::PieceRange> ranges, TimePoint now);
   /// Pieces to be fetched once, in order, before those that are pinned and behind the ones asked
@@ -223,9 +229,9 @@ class Torrent {
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
-    std::uint8_t dont_have_id = 0;    ///< its id for lt_donthave (BEP 54); 0: it knows none
-    std::uint8_t metadata_id = 0;     ///< likewise for ut_metadata (BEP 9)
-    std::uint32_t metadata_sent = 0;  ///< pieces of our info dictionary
+    std::uint8_t dont_have_id = 0;         ///< its id for lt_donthave (BEP 54); 0: it knows none
+    std::uint8_t metadata_id = 0;          ///< likewise for ut_metadata (BEP 9)
+    std::uint32_t metadata_sent = 0;       ///< pieces of our info dictionary
     MessageFramer framer;
     wire::ClientId client_id{};
     std::string client_name;  ///< BEP 10 "v": any bytes, at most 128

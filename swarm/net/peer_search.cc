@@ -50,6 +50,11 @@ void PeerSearch::want_peers() {
   if (dht_) dht_->want_peers();
 }
 
+void PeerSearch::ports_changed() {
+  trackers_.port_changed();
+  if (dht_) dht_->port_changed();
+}
+
 void PeerSearch::stop(std::function<void()> done) {
   if (dht_) dht_->stop();
   trackers_.stop(std::move(done));

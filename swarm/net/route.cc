@@ -155,6 +155,23 @@ Result<udp::socket> Route::open_udp(const asio::any_io_executor& executor,
   return socket;
 }
 
+Result<udp::socket> Route::hear_all_hosts(const asio::any_io_executor& executor,
+                                          std::uint16_t port) const {
+  const Endpoint group{IpAddress::v4({224, 0, 0, 1}), port};
+  const std::string what = "cannot listen on " + group.to_string() + " (UDP)";
+  if (!direct()) return fail(ErrorKind::unsupported, what + ": not with a proxy");
+  const auto where = to_asio<udp>(group);
+  udp::socket socket(executor);
+  if (auto opened = open_on(*this, socket, group, where.protocol()); !opened) return opened.error();
+  error_code ec;
+  socket.set_option(udp::socket::reuse_address(true), ec);
+  // To the group alone, of which every host is a member: nothing else is heard.
+  if (!ec) socket.bind(where, ec);
+  if (!ec) socket.non_blocking(true, ec);
+  if (ec) return net_error(ec, what);
+  return socket;
+}
+
 std::optional<IpAddress> Route::source_towards(const asio::any_io_executor& executor,
                                                const Endpoint& to) const {
   auto probe = open_udp(executor, {any_of(to.address.is_v4()), 0});

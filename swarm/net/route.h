@@ -64,6 +64,10 @@ class Route {
   /// The same for datagrams, not blocking. Only if direct().
   Result<boost::asio::ip::udp::socket> open_udp(const boost::asio::any_io_executor& executor,
                                                 const Endpoint& local) const;
+  /// Hears what is sent to all hosts of the network (224.0.0.1) at a port that others may hear as
+  /// well. Only if direct().
+  Result<boost::asio::ip::udp::socket> hear_all_hosts(const boost::asio::any_io_executor& executor,
+                                                      std::uint16_t port) const;
   /// The address that datagrams to there would come from. Sends nothing.
   std::optional<IpAddress> source_towards(const boost::asio::any_io_executor& executor,
                                           const Endpoint& to) const;

@@ -36,6 +36,8 @@ TMP_PREFIX = "swarmfs-interop-"
 
 # Nothing looks for public nodes of the hash table unless a test names some (--dht-bootstrap).
 os.environ["SWARMFS_NO_DHT"] = "1"
+# And nothing asks a router but where a test has one.
+os.environ["SWARMFS_NO_PORT_MAPPING"] = "1"
 
 TOOLS = ("ip", "tc", "nsenter", "fusermount3")
 
