@@ -20,6 +20,7 @@
 #include "swarm/base/clock.h"
 #include "swarm/engine/adopted_peer.h"
 #include "swarm/engine/choker.h"
+#include "swarm/engine/holepunch.h"
 #include "swarm/engine/leaf_cache.h"
 #include "swarm/engine/message_framer.h"
 #include "swarm/engine/partial_piece.h"
@@ -44,6 +45,7 @@ struct TorrentConfig {
   std::string client_name = "swarmfs";
   std::uint16_t listen_port = 0;  ///< told to peers (BEP 10 "p"); 0: none
   std::uint16_t dht_port = 0;     ///< our node of the hash table, told to peers (BEP 5); 0: none
+  bool holepunch = false;         ///< dials go over uTP too, so introductions help (BEP 55)
   bool on_demand = false;         ///< fetch only what is read and its windows
   /// What backfill fetches before the rarest, in this order: pieces likely to be read first.
   std::vector<PieceIndex> first;
@@ -231,6 +233,8 @@ class Torrent {
     bool closing = false;
     std::uint8_t dont_have_id = 0;         ///< its id for lt_donthave (BEP 54); 0: it knows none
     std::uint8_t metadata_id = 0;          ///< likewise for ut_metadata (BEP 9)
+    std::uint8_t holepunch_id = 0;         ///< likewise for ut_holepunch (BEP 55)
+    PunchAllowance may_relay, may_direct;  ///< what it may ask us for, and whom it may have us dial
     std::uint32_t metadata_sent = 0;       ///< pieces of our info dictionary
     MessageFramer framer;
     wire::ClientId client_id{};
@@ -327,6 +331,12 @@ class Torrent {
   // torrent_metadata.cc: BEP 9
   bool serves_metadata() const;
   void on_metadata_message(Peer& peer, ByteView payload, TimePoint now);
+  // torrent_holepunch.cc: BEP 55
+  void on_holepunch(Peer& peer, ByteView payload, TimePoint now);
+  void relay(Peer& from, const Endpoint& to_whom, TimePoint now);
+  void seek_introduction(const Endpoint& endpoint, TimePoint now);
+  void knock(const Peer& relay, const Endpoint& endpoint, TimePoint now);
+  Endpoint reached_at(const Peer& peer) const;
   // torrent_web.cc: web seeds
   unsigned connected() const;
   static std::size_t run_ahead(const Peer& peer);
@@ -525,6 +535,7 @@ class Torrent {
   std::size_t closing_ = 0;    ///< peers dropped in this event, erased at its end
   std::optional<TimePoint> made_room_at_;  ///< when a peer last gave way to a newcomer
   std::set<Endpoint> half_open_;
+  Holepunch holepunch_;
   std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
   std::map<PieceIndex, PartialPiece> partials_;
   std::map<PieceIndex, std::vector<Suspect>> suspects_;

@@ -134,6 +134,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
 void Torrent::extend(Peer& peer) {
   wire::ExtensionHandshake mine;
   mine.ids.lt_donthave = kDontHaveId;
+  if (config_.holepunch) mine.ids.ut_holepunch = limits::kHolepunchId;
   if (serves_metadata()) {
     mine.ids.ut_metadata = limits::kMetadataId;
     mine.metadata_size = static_cast<std::uint32_t>(metainfo_->info.size());
@@ -328,12 +329,15 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
     return on_extension_handshake(peer, message.payload, now);
   if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
   if (message.id == limits::kMetadataId) return on_metadata_message(peer, message.payload, now);
+  if (message.id == limits::kHolepunchId && config_.holepunch)
+    return on_holepunch(peer, message.payload, now);
 }
 
 void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now) {
   const auto theirs = wire::parse_extension_handshake(payload);
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
   if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
+  if (theirs->ids.ut_holepunch) peer.holepunch_id = *theirs->ids.ut_holepunch;
   if (theirs->ids.ut_metadata) peer.metadata_id = *theirs->ids.ut_metadata;
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;

@@ -318,6 +318,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   const auto fetched = std::exchange(setup.fetched, nullptr);
   const bool in_dht = dht_ && dht_->has_nodes() && !metainfo->is_private;
   if (in_dht) setup.config.dht_port = told_dht_port();
+  setup.config.holepunch = config_.utp && config_.route->direct();
   auto driver =
       std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_, setup, logger_);
   const auto web_seeds = make_web_seeds(setup, driver);
