@@ -120,6 +120,19 @@ static json dht_json(const std::optional<std::vector<net::DhtService::NodeStatus
           {"stored_peers", peers}};
 }
 
+/// Nothing: no router is asked.
+using Mapped = std::optional<net::PortMapping::Status>;
+
+static json mapping_json(const Mapped& mapped) {
+  const auto at = [](const std::optional<Endpoint>& endpoint) {
+    return endpoint ? json(endpoint->to_string()) : json();
+  };
+  const auto status = mapped.value_or(net::PortMapping::Status{});
+  return {{"used", mapped.has_value()}, {"method", nat::to_string(status.method)},
+          {"tcp", at(status.tcp)},      {"udp", at(status.udp)},
+          {"tcp6", at(status.tcp6)},    {"udp6", at(status.udp6)}};
+}
+
 json MountService::status() {
   // All are asked at once, so that a busy loop costs the time once.
   struct Asked {
@@ -139,6 +152,9 @@ json MountService::status() {
   const auto promised = std::make_shared<std::promise<Nodes>>();
   std::future<Nodes> dht = promised->get_future();
   node_->query_dht([promised](const Nodes& nodes) { promised->set_value(nodes); });
+  const auto asked_mapping = std::make_shared<std::promise<Mapped>>();
+  std::future<Mapped> mapping = asked_mapping->get_future();
+  node_->query_mapping([asked_mapping](const Mapped& mapped) { asked_mapping->set_value(mapped); });
   const TimePoint until = std::chrono::steady_clock::now() + kAnswerTime;
   json torrents = json::array();
   for (Asked& a : asked) {
@@ -155,6 +171,7 @@ json MountService::status() {
           {"limits", limits_json(node_->limits())},
           {"schedule", schedule_json(node_->scheduled())},
           {"dht", dht_json(answer_by(until, dht))},
+          {"port_mapping", mapping_json(answer_by(until, mapping).value_or(Mapped{}))},
           {"reads", fuse.reads},
           {"read_bytes", fuse.bytes},
           {"read_errors", fuse.errors},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <random>
 
 #include "mount/cache_folder.h"
 #include "swarm/wire/url.h"
@@ -54,6 +55,13 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
                 "Do not announce torrents to the local network, or seek peers there")
       ->envname("SWARMFS_NO_LSD");
   add_dht_options(command, options);
+  command
+      .add_flag("--no-port-mapping", options.no_port_mapping,
+                "Do not ask the router to lead the port to this machine (PCP, NAT-PMP, UPnP)")
+      ->envname("SWARMFS_NO_PORT_MAPPING");
+  // Before any fork: a worker that goes on for another one asks for the same mappings.
+  std::random_device random;
+  for (std::uint8_t& byte : options.mapping_secret) byte = static_cast<std::uint8_t>(random());
   add_route_options(command, options.route);
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
@@ -126,6 +134,12 @@ Result<std::optional<net::DhtConfig>> dht_config(const NetworkOptions& options,
     config.table = *folder / "dht.nodes";
   }
   return std::optional(std::move(config));
+}
+
+std::optional<net::PortMappingConfig> port_mapping_config(const NetworkOptions& options,
+                                                          const net::Route& route) {
+  if (options.no_port_mapping || !route.direct() || route.bound()) return std::nullopt;
+  return net::PortMappingConfig{options.mapping_secret};
 }
 
 Result<std::vector<Endpoint>> listen_addresses(const std::vector<std::string>& texts) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +16,7 @@
 #include "swarm/base/result.h"
 #include "swarm/net/dht_service.h"
 #include "swarm/net/encryption.h"
+#include "swarm/net/port_mapping.h"
 
 namespace swarmfs::mount {
 
@@ -32,11 +36,13 @@ struct NetworkOptions {
   RouteOptions route{};
   bool utp = false;
   bool no_tcp = false;
+  bool no_port_mapping = false;
+  std::array<std::uint8_t, 16> mapping_secret{};  ///< random, drawn by add_network_options()
 };
 
 /// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --no-lsd,
 /// --dht-bootstrap, --dht-table, --limit-down, --limit-up, --schedule, --max-connections,
-/// --max-peers, --utp, those of add_route_options() and, for tests, --no-tcp.
+/// --max-peers, --utp, --no-port-mapping, those of add_route_options() and, for tests, --no-tcp.
 void add_network_options(CLI::App& command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.
@@ -66,6 +72,10 @@ Result<std::optional<net::DhtConfig>> dht_config(const NetworkOptions& options,
 /// Whether peers are sought on the local network: not by who listens on loopback addresses alone,
 /// where none could come.
 bool seeks_locally(const NetworkOptions& options, const std::vector<Endpoint>& listen);
+/// Whether a router is asked to lead the port to us; nothing: not, as with a proxy or an interface,
+/// where we would be found by another way than the one that was asked for.
+std::optional<net::PortMappingConfig> port_mapping_config(const NetworkOptions& options,
+                                                          const net::Route& route);
 /// The part of the above that `swarmfs dht` has as well.
 void add_dht_options(CLI::App& command, NetworkOptions& options);
 /// "A:P" each. Error: bad_input, naming the text.

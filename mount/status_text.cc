@@ -70,13 +70,23 @@ std::string schedule_line(const json& status) {
   return "  schedule: " + (rule.empty() ? "no rule for this time" : rule) + "\n";
 }
 
+/// Where a router leads to us, if one does.
+std::string mapping_line(const json& status) {
+  const auto mapping = status.find("port_mapping");
+  if (mapping == status.end() || !mapping->is_object()) return "";
+  const bool tcp = !text_of(*mapping, "tcp").empty();
+  const std::string at = text_of(*mapping, tcp ? "tcp" : "udp");
+  return at.empty() ? "" : "  reached at " + at + " (" + text_of(*mapping, "method") + ")\n";
+}
+
 }  // namespace
 
 std::string status_text(const json& status) {
   if (!status.is_object()) return "";
   std::string text = text_of(status, "mountpoint") + "\n";
   for (const auto& torrent : objects_of(status, "torrents")) text += torrent_lines(torrent);
-  return text + latency_line(status) + dht_line(status) + schedule_line(status);
+  return text + latency_line(status) + dht_line(status) + mapping_line(status) +
+         schedule_line(status);
 }
 
 std::string status_line(const json& status) {

@@ -7,7 +7,8 @@
 namespace swarmfs::mount {
 
 /// One mount's status: a line for the mount, one or two for each torrent, one for how long reads
-/// from peers took if there were any. The object is
+/// from peers took if there were any, one for the hash table and one for the address outside a
+/// router, where there are such. The object is
 /// {"version":1,"mountpoint":...,"torrents":[{"name","infohash","progress","bytes_here","size",
 /// "down_rate","up_rate","peers","seeds","waiting_reads","state"}],"latency":{"peer":{"count","p50_us",
 /// "p99_us"}}}; rates in bytes a second, progress from 0 to 1. What is missing or of another type

@@ -51,6 +51,7 @@ Result<std::unique_ptr<SwarmNode>> SwarmNode::create(const NetworkOptions& optio
   if (!route) return route.error();
   if (options.no_tcp && !(*route)->has_udp())
     return fail(ErrorKind::bad_input, "--no-tcp leaves nothing with an HTTP proxy");
+  config.port_mapping = port_mapping_config(options, **route);
   config.route = std::move(*route);
   std::unique_ptr<SwarmNode> node(
       new SwarmNode(options, std::move(config), std::move(*peers), std::move(logger)));
@@ -177,6 +178,10 @@ void SwarmNode::query_dht(std::function<void(std::vector<net::DhtService::NodeSt
     answer(session_->dht() ? session_->dht()->status()
                            : std::vector<net::DhtService::NodeStatus>{});
   });
+}
+
+void SwarmNode::query_mapping(std::function<void(std::optional<net::PortMapping::Status>)> answer) {
+  boost::asio::post(*io_, [this, answer = std::move(answer)] { answer(session_->mapped()); });
 }
 
 Limits SwarmNode::limits() const {

@@ -66,6 +66,9 @@ class SwarmNode {
   /// The nodes of the hash table, if it is used. `answer` runs on the loop's thread.
   void query_dht(std::function<void(std::vector<net::DhtService::NodeStatus>)> answer);
 
+  /// What a router does for us; nothing where none is asked. `answer` runs on the loop's thread.
+  void query_mapping(std::function<void(std::optional<net::PortMapping::Status>)> answer);
+
   boost::asio::io_context& io() { return *io_; }
   std::uint16_t port() const { return session_->port(); }
   /// Says goodbye to trackers and peers; run() returns soon after. From the loop's thread, or

@@ -328,6 +328,14 @@ bool PeerBook::on_incoming(const Endpoint& endpoint, TimePoint now) {
   return true;
 }
 
+bool PeerBook::begin_dial(const Endpoint& endpoint) {
+  Entry* entry = find(endpoint);
+  if (entry == nullptr || !entry->idle() || banned(endpoint.address)) return false;
+  entry->dialing = true;
+  earliest_stale_ = true;
+  return true;
+}
+
 void PeerBook::on_failed(const Endpoint& endpoint, TimePoint now) {
   Entry* entry = find(endpoint);
   if (entry == nullptr || !entry->dialing) return;

@@ -83,6 +83,9 @@ class PeerBook {
   /// not before something changes. O(1) unless the book changed.
   std::optional<TimePoint> deadline(unsigned connected, unsigned half_open) const;
 
+  /// Somebody is there right now (BEP 55): counted as if next_dial() had given it, whatever rests
+  /// and limits say. False if it is not known, banned, dialled or connected already.
+  bool begin_dial(const Endpoint& endpoint);
   /// A dial succeeded, up to and including the BitTorrent handshake.
   void on_connected(const Endpoint& endpoint, TimePoint now);
   /// A peer that dialled us listens at `endpoint` (BEP 10 `p`): it need not be dialled. To be

@@ -151,7 +151,9 @@ void Torrent::contradict(std::string_view what, TimePoint now) {
 void Torrent::on_dial_failed(const Endpoint& endpoint, TimePoint now) {
   half_open_.erase(endpoint);
   book_.on_failed(endpoint, now);
+  seek_introduction(endpoint, now);
   dial_more(now);
+  flush(now);
 }
 
 void Torrent::on_timer(TimePoint now) {

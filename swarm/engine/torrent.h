@@ -19,8 +19,7 @@
 #include "swarm/base/bitfield.h"
 #include "swarm/base/clock.h"
 #include "swarm/engine/adopted_peer.h"
-#include "swarm/engine/choker.h"
-#include "swarm/engine/connection_room.h"
+#include "swarm/engine/holepunch.h"
 #include "swarm/engine/leaf_cache.h"
 #include "swarm/engine/message_framer.h"
 #include "swarm/engine/partial_piece.h"
@@ -28,8 +27,8 @@
 #include "swarm/engine/peer_exchange.h"
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
-#include "swarm/engine/rate_limiter.h"
 #include "swarm/engine/read_turns.h"
+#include "swarm/engine/torrent_config.h"
 #include "swarm/engine/torrent_explain.h"
 #include "swarm/engine/torrent_host.h"
 #include "swarm/engine/wait_trace.h"
@@ -40,28 +39,6 @@
 #include "swarm/wire/peer_message.h"
 
 namespace swarmfs::engine {
-
-struct TorrentConfig {
-  wire::ClientId client_id{};
-  std::string client_name = "swarmfs";
-  std::uint16_t listen_port = 0;  ///< told to peers (BEP 10 "p"); 0: none
-  std::uint16_t dht_port = 0;     ///< our node of the hash table, told to peers (BEP 5); 0: none
-  /// Tell peers of each other and take their word (BEP 11); never of a private torrent (BEP 27).
-  bool exchange_peers = false;
-  bool on_demand = false;  ///< fetch only what is read and its windows
-  /// What backfill fetches before the rarest, in this order: pieces likely to be read first.
-  std::vector<PieceIndex> first;
-  Duration read_timeout = std::chrono::seconds(60);  ///< of a parked read without progress
-  std::uint64_t partial_bytes = 48 << 20;  ///< unfinished pieces in memory, at least two of them
-  std::uint64_t volatile_bytes = 16
-                                 << 20;  ///< verified pieces the disk did not take, kept readable
-  RateLimits limits;
-  /// What all torrents of the session may do together; shared with them, may be null.
-  std::shared_ptr<CommonLimits> common_limits;
-  std::shared_ptr<CommonRoom> common_room;  ///< likewise
-  ChokerConfig choker;
-  PeerBookConfig peer_book;
-};
 
 /// Figures for people; a snapshot.
 struct TorrentStats {
@@ -171,6 +148,12 @@ class Torrent {
   void shed(unsigned most, TimePoint now);
   /// What all torrents may do together has changed.
   void limits_changed(TimePoint now);
+  /// Of TorrentConfig: what peers that come from now on are told. Keeps the hash table off if it
+  /// is.
+  void set_ports(std::uint16_t listen, std::uint16_t dht) {
+    config_.listen_port = listen;
+    if (config_.dht_port != 0) config_.dht_port = dht;
+  }
   /// Pieces that are fetched before the others, also on demand; instead of those named before.
   void set_pinned(std::span<const Layout::PieceRange> ranges, TimePoint now);
   /// Pieces to be fetched once, in order, before those that are pinned and behind the ones asked
@@ -243,11 +226,12 @@ class Torrent {
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
-    std::uint8_t dont_have_id = 0;    ///< its id for lt_donthave (BEP 54); 0: it knows none
-    std::uint8_t metadata_id = 0;     ///< likewise for ut_metadata (BEP 9)
-    std::uint8_t pex_id = 0;          ///< and ut_pex (BEP 11)
-    bool punches = false;             ///< takes ut_holepunch (BEP 55)
-    std::uint32_t metadata_sent = 0;  ///< pieces of our info dictionary
+    std::uint8_t dont_have_id = 0;         ///< its id for lt_donthave (BEP 54); 0: it knows none
+    std::uint8_t metadata_id = 0;          ///< likewise for ut_metadata (BEP 9)
+    std::uint8_t pex_id = 0;               ///< and ut_pex (BEP 11)
+    std::uint8_t holepunch_id = 0;         ///< and ut_holepunch (BEP 55)
+    PunchAllowance may_relay, may_direct;  ///< what it may ask us for, and whom it may have us dial
+    std::uint32_t metadata_sent = 0;       ///< pieces of our info dictionary
     MessageFramer framer;
     wire::ClientId client_id{};
     std::string client_name;  ///< BEP 10 "v": any bytes, at most 128
@@ -349,7 +333,12 @@ class Torrent {
   void exchange_peers(TimePoint now);
   void wake_to_exchange(TimePoint now);
   std::optional<PeerSource> source_of(const Peer& peer) const;
-
+  // torrent_holepunch.cc: BEP 55
+  void on_holepunch(Peer& peer, ByteView payload, TimePoint now);
+  void relay(Peer& from, const Endpoint& to_whom, TimePoint now);
+  void seek_introduction(const Endpoint& endpoint, TimePoint now);
+  void knock(const Peer& relay, const Endpoint& endpoint, TimePoint now);
+  Endpoint reached_at(const Peer& peer) const;
   // torrent_web.cc: web seeds
   static std::size_t run_ahead(const Peer& peer);
   /// Whom to ban for what it sent; nobody for a web seed.
@@ -552,6 +541,7 @@ class Torrent {
   std::optional<TimePoint> made_room_at_;  ///< when a peer last gave way to a newcomer
   std::set<Endpoint> half_open_;
   ConnectionRoom places_;
+  Holepunch holepunch_;
   std::set<Endpoint> shy_;  ///< hung up on a one-flight greeting
   std::map<PieceIndex, PartialPiece> partials_;
   std::map<PieceIndex, std::vector<Suspect>> suspects_;

@@ -13,7 +13,7 @@ void Torrent::note_member(const Peer& peer, TimePoint now) {
   if (link.encrypted) said |= flags::kEncryption;
   if (peer.counted_seed || peer.upload_only) said |= flags::kSeed;
   if (link.transport == "utp") said |= flags::kUtp;
-  if (peer.punches) said |= flags::kHolepunch;
+  if (peer.holepunch_id != 0) said |= flags::kHolepunch;
   if (peer.dialled) said |= flags::kReachable;
   exchange_.joined(peer.id, *peer.booked, said);
   wake_to_exchange(now);

@@ -64,6 +64,8 @@ inline constexpr std::uint32_t kMinSendCost = 4 * 1024;
 inline constexpr std::size_t kMaxSentPieces = 256;
 /// Under which id we want ut_metadata messages (BEP 9).
 inline constexpr std::uint8_t kMetadataId = 2;
+/// The same for ut_holepunch (BEP 55).
+inline constexpr std::uint8_t kHolepunchId = 4;
 /// How often one connection may fetch our whole info dictionary.
 inline constexpr std::uint32_t kMetadataCopies = 2;
 /// How long writing to a disk that failed is left alone.

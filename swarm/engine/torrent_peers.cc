@@ -140,6 +140,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
 void Torrent::extend(Peer& peer) {
   wire::ExtensionHandshake mine;
   mine.ids.lt_donthave = kDontHaveId;
+  if (config_.holepunch) mine.ids.ut_holepunch = limits::kHolepunchId;
   if (serves_metadata()) {
     mine.ids.ut_metadata = limits::kMetadataId;
     mine.metadata_size = static_cast<std::uint32_t>(metainfo_->info.size());
@@ -337,14 +338,16 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
   if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
   if (message.id == PeerExchange::kId) return on_exchange_message(peer, message.payload, now);
   if (message.id == limits::kMetadataId) return on_metadata_message(peer, message.payload, now);
+  if (message.id == limits::kHolepunchId && config_.holepunch)
+    return on_holepunch(peer, message.payload, now);
 }
 
 void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now) {
   const auto theirs = wire::parse_extension_handshake(payload);
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
   if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
+  if (theirs->ids.ut_holepunch) peer.holepunch_id = *theirs->ids.ut_holepunch;
   if (theirs->ids.ut_metadata) peer.metadata_id = *theirs->ids.ut_metadata;
-  if (theirs->ids.ut_holepunch) peer.punches = *theirs->ids.ut_holepunch != 0;
   if (theirs->ids.ut_pex && config_.exchange_peers) {
     peer.pex_id = *theirs->ids.ut_pex;
     exchange_.subscribe(peer.id, peer.endpoint.address, peer.pex_id != 0, now);

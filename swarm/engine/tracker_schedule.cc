@@ -178,6 +178,7 @@ void TrackerSchedule::on_success(std::uint64_t id, const Reply& reply, TimePoint
     slot.last_ok = true;
     if (slot.sent == TrackerEvent::started) slot.started = true;
     if (slot.sent == TrackerEvent::completed) slot.owes_completed = false;
+    if (std::exchange(slot.told_old, false)) slot.ready_at = lane.due_at = now + kMovedDelay;
     if (!reply.tracker_id.empty()) slot.tracker_id = reply.tracker_id;
     const auto first = tier.trackers.begin();
     const auto at = first + static_cast<std::ptrdiff_t>(t);
@@ -188,6 +189,7 @@ void TrackerSchedule::on_success(std::uint64_t id, const Reply& reply, TimePoint
 void TrackerSchedule::on_failure(std::uint64_t id, TimePoint now) {
   visit_in_flight(id, [&](Tier&, std::size_t, Slot& slot, Lane&) {
     slot.last_ok = false;
+    slot.told_old = false;
     slot.failures = std::min(slot.failures + 1, 30);
     slot.ready_at = now + backoff(slot.failures);
     // What is not known to have been accepted as started cannot complete there: `started` with
@@ -213,6 +215,21 @@ void TrackerSchedule::completed() {
 void TrackerSchedule::want_peers(TimePoint now) {
   for (Tier& tier : tiers_)
     for (Lane& lane : tier.lanes) lane.due_at = std::min(lane.due_at, now);
+}
+
+void TrackerSchedule::moved(TimePoint now) {
+  const TimePoint soon = now + kMovedDelay;
+  for (Tier& tier : tiers_) {
+    for (std::size_t hash = 0; hash < tier.lanes.size(); ++hash) {
+      for (Tracker& tracker : tier.trackers) {
+        Slot& slot = tracker.slots[hash];
+        slot.told_old = slot.in_flight != 0;
+        if (slot.in_flight != 0 || !slot.last_ok) continue;
+        slot.ready_at = std::min(slot.ready_at, soon);
+        tier.lanes[hash].due_at = std::min(tier.lanes[hash].due_at, soon);
+      }
+    }
+  }
 }
 
 void TrackerSchedule::stop() {

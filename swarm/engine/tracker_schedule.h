@@ -85,6 +85,10 @@ class TrackerSchedule {
   void completed();
   /// More peers are wanted before the interval is over; held back by min intervals and backoff.
   void want_peers(TimePoint now);
+  /// Others reach us at another port: who works is told in kMovedDelay, whatever its interval.
+  void moved(TimePoint now);
+  /// So that one who moves again and again does not ask more often.
+  static constexpr Duration kMovedDelay = std::chrono::seconds(5);
   /// Drops all announces in flight (the caller abandons them too) and owes `stopped` to every
   /// tracker that may know us. From now on next_action() gives nothing else, each once.
   void stop();
@@ -100,6 +104,7 @@ class TrackerSchedule {
     bool started = false;  ///< it accepted `started`
     bool owes_completed = false;
     bool owes_stopped = false;
+    bool told_old = false;  ///< what is in flight says a port that is no longer ours
     bool last_ok = false;
     int failures = 0;
     TimePoint ready_at{};

@@ -72,6 +72,11 @@ void PeerSearch::want_peers() {
   if (announced_) announced_->want_peers();
 }
 
+void PeerSearch::ports_changed() {
+  trackers_.port_changed();
+  if (dht_) dht_->port_changed();
+}
+
 void PeerSearch::stop(std::function<void()> done) {
   if (dht_) dht_->stop();
   announced_.reset();

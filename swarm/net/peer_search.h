@@ -46,6 +46,8 @@ class PeerSearch {
   void start();
   /// The download finished here, now.
   void completed() { trackers_.completed(); }
+  /// Stats::port is another one: who knows the old one is told.
+  void ports_changed();
   /// More addresses are wanted; cheap to repeat.
   void want_peers();
   /// Says goodbye; `done` as of TorrentTrackers::stop().

@@ -170,8 +170,14 @@ Result<> Session::listen() {
   }
   for (const Endpoint& endpoint : config_.listen)
     if (auto opened = open(endpoint, Udp::optional); !opened) return opened;
-  if (!config_.listen.empty()) return {};
+  if (config_.listen.empty())
+    if (auto opened = listen_anywhere(); !opened) return opened;
+  map_ports();
+  return {};
+}
 
+/// Where the user named no address.
+Result<> Session::listen_anywhere() {
   // The first of the families that there are, and the other.
   const bool v4 = config_.route->speaks(true);
   const IpAddress first = v4 ? IpAddress::v4({}) : IpAddress::v6({});
@@ -262,7 +268,7 @@ std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
   config.hashes = setup.hashes;
   config.client_id = client_id_;
   config.client_name = "swarmfs " SWARMFS_VERSION;
-  config.listen_port = port_;
+  config.listen_port = told_port();
   config.peer_book.allow_local = true;  // as in add()
   config.peer_book.filter = filter();
   // Somebody waits, and addresses are few: each is tried again and again, ever more rarely.
@@ -276,7 +282,7 @@ std::shared_ptr<MetadataDriver> Session::fetch_metadata(MetadataSetup setup) {
   search->serve(
       [this] {
         TorrentTrackers::Stats stats;
-        stats.port = port_;
+        stats.port = told_port();
         stats.left = wire::kMetadataPiece;  // how much is not known; 0 would make us a seed
         return stats;
       },
@@ -314,7 +320,7 @@ void Session::give_up(const std::shared_ptr<MetadataDriver>& fetch) {
 
 std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   setup.config.client_id = client_id_;
-  setup.config.listen_port = port_;
+  setup.config.listen_port = told_port();
   // Trackers' answers are held to the address policy before they get here.
   setup.config.peer_book.allow_local = true;
   setup.config.peer_book.filter = filter();
@@ -324,7 +330,8 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   const auto metainfo = setup.roots->metainfo();
   const auto fetched = std::exchange(setup.fetched, nullptr);
   const bool in_dht = dht_ && dht_->has_nodes() && !metainfo->is_private;
-  if (in_dht) setup.config.dht_port = port_;
+  if (in_dht) setup.config.dht_port = told_dht_port();
+  setup.config.holepunch = config_.utp && config_.route->direct();
   auto driver =
       std::make_shared<TorrentDriver>(io_, pool_, disk_, readers_, dialer_, setup, logger_);
   const auto web_seeds = make_web_seeds(setup, driver);
@@ -338,7 +345,7 @@ std::shared_ptr<TorrentDriver> Session::add(TorrentSetup setup) {
   search->serve(
       [this, weak = std::weak_ptr(driver)] {
         TorrentTrackers::Stats stats;
-        stats.port = port_;
+        stats.port = told_port();
         if (const auto self = weak.lock()) {
           const auto now = self->torrent().totals();
           stats.uploaded = now.uploaded;
@@ -478,7 +485,7 @@ void Session::stop(std::function<void()> done) {
     listener.pause.cancel();
   }
   greeter_.close();
-  auto left = std::make_shared<std::size_t>(members_.size() + fetches_.size() + 1);
+  auto left = std::make_shared<std::size_t>(members_.size() + fetches_.size() + 2);
   auto one_done = [left, done = std::move(done)] {
     if (--*left == 0) done();
   };
@@ -492,6 +499,11 @@ void Session::stop(std::function<void()> done) {
     fetch.search->stop(one_done);
   }
   utp_.stop();
+  if (mapping_) {
+    mapping_->stop(one_done);
+  } else {
+    asio::post(io_, one_done);
+  }
   asio::post(io_, one_done);
 }
 

@@ -19,6 +19,7 @@
 #include "swarm/net/metadata_driver.h"
 #include "swarm/net/peer_greeter.h"
 #include "swarm/net/peer_search.h"
+#include "swarm/net/port_mapping.h"
 #include "swarm/net/route.h"
 #include "swarm/net/torrent_driver.h"
 #include "swarm/net/udp_port.h"
@@ -42,6 +43,9 @@ struct SessionConfig {
   unsigned max_connections = 0;  ///< of all torrents together; 0: as many as each may have
   bool tcp = true;
   bool utp = false;  ///< over UDP, at the numbers of the TCP ports
+  /// Routers are asked to lead the port to us; nothing: they are not. Only with a route that is
+  /// direct() and not bound().
+  std::optional<PortMappingConfig> port_mapping{};
 };
 
 /// All methods on the io_context's thread, or before it runs.
@@ -57,8 +61,13 @@ class Session {
   /// Opens the listening sockets. busy or permission if an address the user named is not to be
   /// had.
   Result<> listen();
-  /// The port that peers are told, 0 before listen().
+  /// The port where we listen, 0 before listen().
   std::uint16_t port() const { return port_; }
+  /// The ones that others are told: those of the router, where one leads its own to us.
+  std::uint16_t told_port() const;
+  std::uint16_t told_dht_port() const;
+  /// What a router does for us; nothing where none is asked.
+  std::optional<PortMapping::Status> mapped() const;
 
   /// Joins a torrent's swarm. Its peer id and port are filled in here.
   std::shared_ptr<TorrentDriver> add(TorrentSetup setup);
@@ -109,11 +118,14 @@ class Session {
   };
   enum class Udp : std::uint8_t { optional, required };
   Result<> open(const Endpoint& endpoint, Udp udp);
+  Result<> listen_anywhere();
   Result<> go_out();
   Result<> open_udp(const Endpoint& endpoint);
   void accept_next(Listener& listener);
   void watch_interface();
   engine::AddressFilterPtr filter() const;
+  void map_ports();
+  void ports_changed();
   PeerGreeter::Host door();
   std::shared_ptr<PeerSearch> seek_peers(const InfoHashes& hashes,
                                          const std::vector<std::vector<std::string>>& trackers);
@@ -139,6 +151,8 @@ class Session {
   std::vector<std::unique_ptr<UdpPort>> udp_;  ///< for both the hash table and uTP
   std::optional<DhtService> dht_;              ///< on udp_; its table is written on disk_
   std::optional<LocalDiscovery> lsd_;
+  std::optional<PortMapping> mapping_;
+  std::pair<std::uint16_t, std::uint16_t> told_;  ///< as ports_changed() has told last
   PeerGreeter greeter_;
   UtpService utp_;
   std::vector<Member> members_;

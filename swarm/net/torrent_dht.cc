@@ -34,7 +34,13 @@ void TorrentDht::want_peers() {
   if (timer_.expiry() - std::chrono::steady_clock::now() > kSoonest) search_in(kSoonest);
 }
 
+void TorrentDht::port_changed() {
+  moved_ = searching_;
+  if (running_ && !searching_) search_in(kSoonest);
+}
+
 void TorrentDht::search() {
+  moved_ = false;
   const Us us = us_();
   dht::FindOptions options;
   options.announce = us.port != 0;
@@ -51,7 +57,7 @@ void TorrentDht::ended(const dht::SearchEnd& end) {
                  end.asked, end.announced);
   // With few nodes, or none that knows a peer, the next search may see more.
   const bool enough = end.answered >= dht::Lookup::kWidth && end.peers > 0;
-  search_in(enough ? kEvery : rest_);
+  search_in(moved_ ? kSoonest : enough ? kEvery : rest_);
   rest_ = enough ? kSoonest : std::min(rest_ * 2, kEvery);
 }
 

@@ -35,6 +35,8 @@ class TorrentDht {
   void stop();
   /// Peers are lacking: searches again before its time.
   void want_peers();
+  /// Us::port is another one: announces it soon.
+  void port_changed();
 
  private:
   void search();
@@ -50,6 +52,7 @@ class TorrentDht {
   std::unique_ptr<DhtService::Search> search_;
   bool running_ = false;
   bool searching_ = false;
+  bool moved_ = false;        ///< what is being announced is a port that is no longer ours
   Duration rest_ = kSoonest;  ///< before the next one, if this one brings too little
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

@@ -482,6 +482,10 @@ void TorrentDriver::limits_changed() {
   post_order([](engine::Torrent& torrent, TimePoint now) { torrent.limits_changed(now); });
 }
 
+void TorrentDriver::tell_ports(std::uint16_t listen, std::uint16_t dht) {
+  post_order([=](engine::Torrent& torrent, TimePoint) { torrent.set_ports(listen, dht); });
+}
+
 void TorrentDriver::set_pinned(std::vector<Layout::PieceRange> ranges) {
   post_order([ranges = std::move(ranges)](engine::Torrent& torrent, TimePoint now) {
     torrent.set_pinned(ranges, now);

@@ -82,6 +82,11 @@ void TorrentTrackers::want_peers() {
   pump();
 }
 
+void TorrentTrackers::port_changed() {
+  schedule_.moved(Clock::now());
+  pump();
+}
+
 void TorrentTrackers::pump() {
   if (!running_) return;
   while (const auto announce = schedule_.next_action(Clock::now())) send(*announce);

@@ -75,6 +75,8 @@ class TorrentTrackers {
   void completed();
   /// More peers are wanted than the intervals bring; cheap to repeat.
   void want_peers();
+  /// Stats::port is another one: those that know the old one are told.
+  void port_changed();
   /// Tells the trackers goodbye. `done` is called once, from the loop, when they have answered and
   /// at the latest after kStopTime.
   void stop(std::function<void()> done);

@@ -372,5 +372,35 @@ TEST(TrackerSchedule, OneThatHasAnsweredStaysWhenATorrentTurnsOutPrivate) {
   }
 }
 
+TEST(TrackerSchedule, WhoWorksIsToldSoonThatWeHaveMoved) {
+  World w({{"a"}});
+  w.ok(w.only());
+  w.schedule.moved(w.now);
+  EXPECT_EQ(w.wait(), TrackerSchedule::kMovedDelay);
+  const Announce again = w.only();
+  EXPECT_EQ(again.event, TrackerEvent::none);
+  w.ok(again);
+  EXPECT_GT(w.wait(), 10min);
+}
+
+TEST(TrackerSchedule, AnAnnounceThatWasUnderWayWhenWeMovedIsMadeAgain) {
+  World w({{"a"}});
+  const Announce first = w.only();
+  w.schedule.moved(w.now);
+  EXPECT_TRUE(w.drain().empty()) << "one at a time";
+  w.ok(first);
+  EXPECT_EQ(w.wait(), TrackerSchedule::kMovedDelay);
+  w.ok(w.only());
+  EXPECT_GT(w.wait(), 10min);
+}
+
+TEST(TrackerSchedule, MovingWakesNoTrackerThatFails) {
+  World w({{"a"}});
+  w.bad(w.only());
+  const auto before = w.schedule.deadline();
+  w.schedule.moved(w.now);
+  EXPECT_EQ(w.schedule.deadline(), before);
+}
+
 }  // namespace
 }  // namespace swarmfs::engine

@@ -37,6 +37,7 @@ def arguments():
     parser.add_argument("--down", type=int, default=0, help="download limit, bytes per second")
     parser.add_argument("--sequential", action="store_true")
     parser.add_argument("--only", help="comma-separated pieces to fetch; the others are not wanted")
+    parser.add_argument("--idle", action="store_true", help="want no piece at all")
     parser.add_argument("--exit", action="store_true", help="end when complete")
     return parser.parse_args()
 
@@ -72,6 +73,8 @@ def add(session, args):
     if args.only:
         wanted = {int(p) for p in args.only.split(",")}
         params.piece_priorities = [4 if p in wanted else 0 for p in range(params.ti.num_pieces())]
+    if args.idle:
+        params.piece_priorities = [0] * params.ti.num_pieces()
     handle = session.add_torrent(params)
     # Per torrent: the session's limits do not count for peers on local addresses.
     handle.set_upload_limit(args.up or -1)

@@ -38,6 +38,8 @@ TMP_PREFIX = "swarmfs-interop-"
 os.environ["SWARMFS_NO_DHT"] = "1"
 # Nor does anybody find peers that a test has not named; those of LSD ask for it.
 os.environ["SWARMFS_NO_LSD"] = "1"
+# And nothing asks a router but where a test has one.
+os.environ["SWARMFS_NO_PORT_MAPPING"] = "1"
 
 TOOLS = ("ip", "tc", "nsenter", "fusermount3")
 

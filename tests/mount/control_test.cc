@@ -196,6 +196,12 @@ TEST(StatusText, RendersTorrentsAndDisarmsNames) {
   with_reads["latency"]["peer"] = {{"count", 12}, {"p50_us", 65536}, {"p99_us", 1 << 20}};
   EXPECT_EQ(status_text(with_reads),
             status_text(status) + "  12 reads from peers: half within 66 ms, 99 % within 1.0 s\n");
+  auto mapped = status;
+  mapped["port_mapping"] = {
+      {"used", true}, {"method", "PCP"}, {"tcp", "203.0.113.9:6881"}, {"udp", nullptr}};
+  EXPECT_EQ(status_text(mapped), status_text(status) + "  reached at 203.0.113.9:6881 (PCP)\n");
+  mapped["port_mapping"]["tcp"] = nullptr;
+  EXPECT_EQ(status_text(mapped), status_text(status));
   EXPECT_EQ(status_text(json::array()), "");
   EXPECT_EQ(status_text({{"mountpoint", 7}, {"torrents", {1, {{"name", 2}}}}}).substr(0, 1), "\n");
 }

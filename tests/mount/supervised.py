@@ -149,8 +149,9 @@ class SupervisorCase(unittest.TestCase):
     # --- What a user does
 
     def env(self):
-        return {"SWARMFS_NO_DHT": "1", "SWARMFS_NO_LSD": "1", **os.environ, "HOME": str(self.home),
-                "XDG_RUNTIME_DIR": str(self.runtime), "XDG_CACHE_HOME": str(self.cache)}
+        return {"SWARMFS_NO_DHT": "1", "SWARMFS_NO_LSD": "1", "SWARMFS_NO_PORT_MAPPING": "1",
+                **os.environ, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.runtime),
+                "XDG_CACHE_HOME": str(self.cache)}
 
     def as_user(self):
         return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid,

@@ -38,7 +38,21 @@ void Network::freeze(const Endpoint& address, Duration time) {
   timeline_.after(time, [this, address] { pump(address); });
 }
 
+bool Network::lets_in(const Endpoint& hidden, const Endpoint& from) const {
+  const auto it = dialled_.find({hidden, from});
+  return !hidden_.contains(hidden) || (it != dialled_.end() && timeline_.now() - it->second <= 2s);
+}
+
 void Network::dial(const Endpoint& from, const Endpoint& to) {
+  dialled_[{from, to}] = timeline_.now();
+  if (!lets_in(to, from)) {
+    timeline_.after(1s, [this, from, to] {
+      Node* const node = find(from);
+      if (node == nullptr) return;
+      lets_in(to, from) ? connect(from, to, 1s) : node->party->on_dial_failed(to);
+    });
+    return;
+  }
   const Node* a = find(from);
   const Node* b = find(to);
   if (b == nullptr || a == nullptr) {

@@ -63,6 +63,9 @@ class Network {
   bool present(const Endpoint& address) const { return nodes_.contains(address); }
   /// For so long nothing leaves the node; its connections stay.
   void freeze(const Endpoint& address, Duration time);
+  /// Puts a node behind a router that lets in only those whom the node has dialled in the last
+  /// second, or dials within the next.
+  void hide(const Endpoint& address) { hidden_.insert(address); }
   /// Takes one round trip; fails after a second if nobody is there.
   void dial(const Endpoint& from, const Endpoint& to);
   /// `sent` is called once the bytes have left the node.
@@ -96,6 +99,7 @@ class Network {
   };
 
   Node* find(const Endpoint& address);
+  bool lets_in(const Endpoint& hidden, const Endpoint& from) const;
   void connect(const Endpoint& from, const Endpoint& to, Duration rtt);
   void pump(const Endpoint& address);
   void transmitted(SocketId from, const std::shared_ptr<const Bytes>& bytes);
@@ -110,6 +114,8 @@ class Network {
   std::map<Endpoint, Node> nodes_;
   std::map<SocketId, Socket> sockets_;
   std::map<Endpoint, Tap*> taps_;
+  std::set<Endpoint> hidden_;
+  std::map<std::pair<Endpoint, Endpoint>, TimePoint> dialled_;  ///< from, to: when last
 };
 
 }  // namespace swarmfs::sim
