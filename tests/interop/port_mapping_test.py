@@ -68,7 +68,7 @@ class PortMapping(rig.NetCase):
     def test_nat_pmp_where_pcp_is_not_heard(self):
         self.router.serve(upnp=False)
         self.router.nft('table inet deaf { chain input { type filter hook input priority -10; '
-                        'udp dport 5351 @th,64,8 2 drop; } }')
+                        'udp dport 5351 @th,64,8 2 drop; }\n}')
         self.assertEqual(self.seed(), ("NAT-PMP", f"{self.router.public}:{clients.PORT}"))
         self.fetch()
         self.assert_given_back()
@@ -86,12 +86,12 @@ class PortMapping(rig.NetCase):
         self.seed()
         point, cache = self.net.dir / "mnt", self.net.dir / "cache"
         point.mkdir()
-        env = {"SWARMFS_NO_PORT_MAPPING": "", "XDG_RUNTIME_DIR": str(self.net.dir)}
+        env = {"SWARMFS_NO_PORT_MAPPING": ""}
         mount = other.start("mount", [clients.SWARMFS, "mount", "-f", self.torrent.path, point,
                                       "--cache-dir", cache, "--listen", clients.PORT], env=env)
 
         def status():
-            asked = other.run([clients.SWARMFS, "status", "--json", point], env=None)
+            asked = other.run([clients.SWARMFS, "status", "--json", point])
             found = json.loads(asked.stdout) if asked.returncode == 0 else {}
             found = found[0] if isinstance(found, list) and found else found
             return (found or {}).get("port_mapping", {}).get("tcp") and found
