@@ -330,7 +330,7 @@ bool PeerBook::on_incoming(const Endpoint& endpoint, TimePoint now) {
 
 bool PeerBook::begin_dial(const Endpoint& endpoint) {
   Entry* entry = find(endpoint);
-  if (entry == nullptr || !entry->idle() || banned(endpoint.address)) return false;
+  if (entry == nullptr || !entry->idle() || refuses(endpoint.address)) return false;
   entry->dialing = true;
   earliest_stale_ = true;
   return true;

@@ -224,8 +224,8 @@ TEST(PeerBook, BansALiarForTheRunWhoeverNamedIt) {
   ASSERT_EQ(book.next_dial(kStart, 0, 0), ep("5.5.5.5:1000"));
   book.on_connected(ep("5.5.5.5:1000"), kStart);
   book.ban(ep("5.5.5.5:1").address, kStart);
-  EXPECT_TRUE(book.banned(ep("5.5.5.5:9").address));
-  EXPECT_FALSE(book.banned(nth(1).address));
+  EXPECT_TRUE(book.refuses(ep("5.5.5.5:9").address));
+  EXPECT_FALSE(book.refuses(nth(1).address));
   EXPECT_FALSE(book.add(ep("5.5.5.5:3000"), PeerSource::user, kStart));
   EXPECT_FALSE(book.on_incoming(ep("5.5.5.5:3000"), kStart));
   book.on_closed(ep("5.5.5.5:1000"), kStart, CloseReason::misbehaved);
@@ -237,8 +237,8 @@ TEST(PeerBook, BoundsTheListOfLiars) {
   PeerBook book({}, 1);
   for (unsigned i = 0; i < 10'010; ++i) book.ban(nth(i).address, kStart + i * 1s);
   EXPECT_EQ(book.sizes().banned, 10'000u);
-  EXPECT_FALSE(book.banned(nth(9).address));
-  EXPECT_TRUE(book.banned(nth(10).address));
+  EXPECT_FALSE(book.refuses(nth(9).address));
+  EXPECT_TRUE(book.refuses(nth(10).address));
 }
 
 TEST(PeerBook, LetsOnlyTheUserPointAtLocalAddresses) {
@@ -464,7 +464,7 @@ void live(std::uint64_t seed) {
         s.dialing = false;
         --half_open;
         book.on_failed(endpoint, now);
-        if (s.connections > 0 || book.banned(endpoint.address)) break;
+        if (s.connections > 0 || book.refuses(endpoint.address)) break;
         ++s.failures;
         s.not_before = now + (s.user ? 1s : 10s);
         break;
@@ -491,7 +491,7 @@ void live(std::uint64_t seed) {
       ASSERT_EQ(d.connections, 0u) << "connected already";
       // An address may be forgotten and told anew, so only rests of the user's peers are certain.
       ASSERT_TRUE(!d.user || now >= d.not_before);
-      ASSERT_FALSE(book.banned(dialled->address));
+      ASSERT_FALSE(book.refuses(dialled->address));
       ASSERT_LT(half_open, 6u);
       ASSERT_LT(connected + half_open, 12u);
       d.dialing = true;
