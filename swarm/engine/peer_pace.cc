@@ -7,6 +7,10 @@ namespace swarmfs::engine {
 using namespace std::chrono_literals;
 
 static constexpr double kTau = 2.0;  // seconds
+/// A silence that may be between two turns of a peer, and the longest turn that is waited for.
+static constexpr Duration kLeastSilence = 100ms;
+static constexpr Duration kLongestTurn = 1s;
+static constexpr int kTurnsAveraged = 4;
 
 void RateMeter::decay(TimePoint now) {
   if (now > last_) weight_ *= std::exp(-to_seconds(now - last_) / kTau);
@@ -33,6 +37,7 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
     lightest_ = Duration::max();
   }
   note_trip(sent, now);
+  note_turn(sent, now);
   // Service time: from the arrival before, or from the request if the peer was idle until then.
   const double service = to_seconds(now - std::max(last_arrival_, sent));
   last_arrival_ = now;
@@ -57,7 +62,8 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
       soonest_ = Duration::max();
     }
   } else {
-    depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(min_rtt_ + slack + cover()) / kBlockSize);
+    const Duration lasts = std::max(min_rtt_ + slack + cover(), 2 * turn_);
+    depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(lasts) / kBlockSize);
   }
 }
 
@@ -71,6 +77,21 @@ void PeerPace::note_trip(TimePoint sent, TimePoint now) {
   mean_pause_ += (pause - mean_pause_) / kTripsAveraged;
   longest_pause_ = {};
   trip_began_ = now;
+}
+
+void PeerPace::note_turn(TimePoint sent, TimePoint now) {
+  const Duration silence = now - std::max(last_arrival_, sent);
+  if (silence < kLeastSilence) {
+    ++turn_blocks_;
+    return;
+  }
+  const Duration turn = now - turn_began_;
+  // One block after each silence is a slow line.
+  const bool burst = turn_blocks_ + 1 >= kMinDepth && silence > turn * 3 / 4;
+  if (burst) lightest_ = std::min(lightest_, now - sent);
+  turn_ += ((burst ? std::min(turn, kLongestTurn) : Duration{}) - turn_) / kTurnsAveraged;
+  turn_began_ = now;
+  turn_blocks_ = 0;
 }
 
 Duration PeerPace::cover() const {

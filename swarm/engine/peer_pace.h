@@ -38,6 +38,11 @@ class RateMeter {
 /// A lost segment holds back all that comes after it for a round trip or more, and then much comes
 /// at once. Where that happens again and again, the queue is long enough for the peer to go on
 /// sending meanwhile; a single pause (BBR makes one each ten seconds) does not count.
+///
+/// Some peers look at their requests in turns and answer all there are at once (Transmission does
+/// so over uTP, twice a second): the line is idle most of the time, and a queue for a round trip
+/// keeps it so. They get one for two turns, and what follows a silence tells of the path as what
+/// was asked with a short queue does.
 class PeerPace {
  public:
   static constexpr unsigned kMinDepth = 4;
@@ -72,6 +77,8 @@ class PeerPace {
  private:
   /// Looks back once in each round trip.
   void note_trip(TimePoint sent, TimePoint now);
+  /// Finds the turns of a peer that answers in bursts.
+  void note_turn(TimePoint sent, TimePoint now);
   /// How much longer than a round trip the queue must last.
   Duration cover() const;
 
@@ -91,6 +98,9 @@ class PeerPace {
   TimePoint trip_began_{};
   Duration longest_pause_{};  ///< beyond what a block takes, since trip_began_
   Duration mean_pause_{};     ///< of the longest one in each of the last round trips
+  TimePoint turn_began_{};    ///< with the first block after a silence
+  unsigned turn_blocks_ = 0;  ///< that have followed it
+  Duration turn_{};           ///< mean of the last few; 0: it answers as it is asked
   double busy_bytes_ = 0;
   double busy_seconds_ = 0;
   double rate_ = 0;

@@ -107,6 +107,22 @@ TEST(PeerPace, GoesOnAskingMoreOfOneThatLooksAtItsRequestsTwiceASecond) {
   EXPECT_GE(peer.pace.depth(1000), 60U);
 }
 
+TEST(PeerPace, AsksForATurnOfOneWhosePathIsMuchShorterThanItsTurns) {
+  Peer peer{{}, 10e6, 1ms, 500ms};
+  peer.pace.set_connect_rtt(1ms);
+  peer.run(500ms);
+  // What met a look at the requests was answered at once: that is the path.
+  peer.pace.on_block(kBlockSize, peer.now - 1ms, peer.now, 4);
+  peer.run(10s);
+  EXPECT_GE(peer.pace.depth(1000), 100U);
+}
+
+TEST(PeerPace, ASlowLineHasNoTurns) {
+  Peer peer{{}, 100e3, 20ms};
+  peer.run(60s);
+  EXPECT_LE(peer.pace.depth(1000), 2 * PeerPace::kMinDepth);
+}
+
 TEST(PeerPace, NoticesThatThePathHasBecomeLonger) {
   Peer peer{{}, 4e6, 20ms};
   peer.run(5s);
