@@ -3,6 +3,7 @@ and what it fetches is compared. Mapped anew when the router has started anew, a
 end."""
 
 import json
+import time
 import unittest
 
 import clients
@@ -58,6 +59,7 @@ class PortMapping(rig.NetCase):
         self.router.serve(upnp=False)
         self.assertEqual(self.seed(), ("PCP", f"{self.router.public}:{clients.PORT}"))
         self.fetch()
+        time.sleep(4)  # RFC 6887 8.5: clocks may differ by 2 s before a router has started anew
         self.router.restart(upnp=False)
         rig.wait_for("the port to be mapped again",
                      lambda: self.router.rules().count(f"dport {clients.PORT}") >= 2, 30,
