@@ -70,12 +70,12 @@ class DiscoveryCase(rig.NetCase):
         self.assertEqual(get.wait(timeout), 0, get.tail())
         self.assertEqual(content.digest_elsewhere(self.me, self.out / torrent.name), expected)
 
-    def start_mount(self, torrent, *options, env=None):
+    def start_mount(self, torrent, *options, env=None, listen=f"0.0.0.0:{clients.PORT}"):
         point = self.net.dir / "mnt"
         point.mkdir()
         mount = self.me.start("mount", [
             clients.SWARMFS, "mount", torrent.path, point, "-f", "--cache-dir", self.net.dir / "cache",
-            "--listen", f"0.0.0.0:{clients.PORT}", *options],
+            "--listen", listen, *options],
             env={"XDG_RUNTIME_DIR": str(self.net.dir), **(env or {})})
         rig.wait_for("the mount", lambda: os.path.ismount(point), 10, [mount])
         return point
@@ -93,12 +93,15 @@ class DiscoveryCase(rig.NetCase):
 class Exchange(DiscoveryCase):
     def test_libtorrent_tells_us_of_a_peer(self):
         torrent, _ = self.tree()
-        seed = self.seed(torrent, up=100_000)
-        hub = clients.LibTorrent(self.host("hub"), down=100_000)
-        hub.download(torrent, self.net.dir / "hub", peers=[seed.address])
+        hub = clients.LibTorrent(self.host("hub"), down=20_000)
+        hub.download(torrent, self.net.dir / "hub", peers=[self.seed(torrent, up=20_000).address])
         hub.wait_listening()
-        point = self.start_mount(torrent, "--peer", hub.address)
-        self.wait_peer(point, seed.host, "pex", 30)
+        other = clients.LibTorrent(self.host("other"))
+        other.download(torrent, self.net.dir / "other", peers=[hub.address])
+        rig.wait_for("the others to meet", lambda: other.host.connections(hub.host), 20, [hub.proc])
+        # The other hears of us as well: it shall not be the one that dials.
+        point = self.start_mount(torrent, "--peer", hub.address, listen="127.0.0.1:6999")
+        self.wait_peer(point, other.host, "pex", 30)
         self.wait_peer(point, hub.host, "user", 5)
 
     def test_we_tell_libtorrent_of_a_peer(self):
@@ -167,13 +170,13 @@ class Private(DiscoveryCase):
 
     def run_watched(self, private):
         torrent, expected = self.tree(private=private)
-        seed = self.seed(torrent, lsd=True)
+        seed = self.seed(torrent, lsd=True, up=1_500_000)  # long enough for all that is said
         node = self.host("node")
         node.start("dht", [clients.SWARMFS, "dht", "--alone", "--listen",
-                           "0.0.0.0:7000"]).wait_text("ready", 20)
+                           "0.0.0.0:6999"]).wait_text("ready", 20)
         capture = Capture(self.me, "udp or tcp")
         get = self.start_get(torrent, "--peer", seed.address, "--encryption", "forbid",
-                             "--dht-bootstrap", f"{node.ip4}:7000", env=LOCAL)
+                             "--dht-bootstrap", f"{node.ip4}:6999", env=LOCAL)
         self.finish(get, torrent, expected)
         return capture.text()
 
@@ -187,7 +190,7 @@ class Private(DiscoveryCase):
 
     def test_the_capture_would_see_them(self):
         seen = self.run_watched(private=False)
-        for word in ("ut_pex", "BT-SEARCH", ".7000: UDP"):
+        for word in ("ut_pex", "BT-SEARCH", ".6999: UDP"):
             self.assertIn(word, seen)
 
 
