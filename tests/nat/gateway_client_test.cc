@@ -157,7 +157,11 @@ TEST_F(GatewayClientTest, WaitsWhereTheServerHasNoRoom) {
   take();  // the second port is asked for all the same
   client->on_datagram(pcp_answer(request, 0, pcp::Code::no_resources, 1), now);
   pass(29s);
-  for (const Bytes& datagram : take()) EXPECT_NE(datagram[36], 6) << "TCP again too soon";
+  for (const Bytes& datagram : take()) {
+    // UDP, of which nothing was heard, is asked for by NAT-PMP as well (opcode 1; 2 is TCP).
+    const bool tcp = is_pcp(datagram) ? datagram.at(36) == 6 : datagram.at(1) == 2;
+    EXPECT_FALSE(tcp) << "TCP again too soon";
+  }
   pass(2s);
   EXPECT_FALSE(take().empty());
 }
