@@ -25,8 +25,6 @@ namespace swarmfs::engine {
 /// Not thread-safe.
 class PeerExchange {
  public:
-  /// Under which id we want ut_pex messages.
-  static constexpr std::uint8_t kId = 3;
   static constexpr Duration kEvery = std::chrono::minutes(1);
   /// The first message waits so long, for more peers to come.
   static constexpr Duration kFirstAfter = std::chrono::seconds(2);

@@ -64,6 +64,8 @@ inline constexpr std::uint32_t kMinSendCost = 4 * 1024;
 inline constexpr std::size_t kMaxSentPieces = 256;
 /// Under which id we want ut_metadata messages (BEP 9).
 inline constexpr std::uint8_t kMetadataId = 2;
+/// The same for ut_pex (BEP 11).
+inline constexpr std::uint8_t kPexId = 3;
 /// The same for ut_holepunch (BEP 55).
 inline constexpr std::uint8_t kHolepunchId = 4;
 /// How often one connection may fetch our whole info dictionary.

@@ -145,7 +145,7 @@ void Torrent::extend(Peer& peer) {
     mine.ids.ut_metadata = limits::kMetadataId;
     mine.metadata_size = static_cast<std::uint32_t>(metainfo_->info.size());
   }
-  if (config_.exchange_peers) mine.ids.ut_pex = PeerExchange::kId;
+  if (config_.exchange_peers) mine.ids.ut_pex = limits::kPexId;
   mine.version = config_.client_name;
   if (config_.listen_port != 0) mine.port = config_.listen_port;
   mine.reqq = static_cast<std::uint32_t>(limits::kMaxQueuedRequests);
@@ -336,7 +336,7 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
   if (message.id == wire::kExtensionHandshakeId)
     return on_extension_handshake(peer, message.payload, now);
   if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
-  if (message.id == PeerExchange::kId) return on_exchange_message(peer, message.payload, now);
+  if (message.id == limits::kPexId) return on_exchange_message(peer, message.payload, now);
   if (message.id == limits::kMetadataId) return on_metadata_message(peer, message.payload, now);
   if (message.id == limits::kHolepunchId && config_.holepunch)
     return on_holepunch(peer, message.payload, now);

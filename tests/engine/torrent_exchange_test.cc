@@ -1,4 +1,5 @@
 // engine::Torrent and peers that tell of peers (BEP 11), and a private torrent's peers (BEP 27).
+#include "swarm/engine/torrent_limits.h"
 #include "tests/engine/torrent_rig.h"
 
 namespace swarmfs::engine {
@@ -42,7 +43,7 @@ void tell(Rig& rig, PeerId from, const std::vector<Endpoint>& endpoints) {
   wire::PexMessage message;
   for (const Endpoint& endpoint : endpoints) message.added.push_back({endpoint, 0});
   Bytes out;
-  wire::append_extended(out, PeerExchange::kId, wire::encode(message));
+  wire::append_extended(out, limits::kPexId, wire::encode(message));
   rig.say(from, out);
 }
 
@@ -79,7 +80,7 @@ TEST(TorrentExchange, PeersThatCameAreToldOfEachOtherWhereTheyListen) {
 TEST(TorrentExchange, WhatPeersTellIsDialledAndShown) {
   Rig rig(v1_content(), false, exchanging());
   const PeerId relay = rig.accept(1);
-  EXPECT_EQ(our_ids(rig, relay).ut_pex, PeerExchange::kId);
+  EXPECT_EQ(our_ids(rig, relay).ut_pex, limits::kPexId);
   tell(rig, relay, {address(9)});
   ASSERT_THAT(rig.host.dialled, testing::ElementsAre(address(9)));
   EXPECT_TRUE(rig.torrent.can_introduce(relay, address(9)));
@@ -110,7 +111,7 @@ TEST(TorrentExchange, WhoFloodsIsDropped) {
   EXPECT_TRUE(rig.closed(relay));
   const PeerId broken = rig.accept(2);
   Bytes out;
-  wire::append_extended(out, PeerExchange::kId, as_bytes("i1e"));
+  wire::append_extended(out, limits::kPexId, as_bytes("i1e"));
   rig.say(broken, out);
   EXPECT_TRUE(rig.closed(broken));
 }

@@ -1,5 +1,6 @@
 // Peers that find each other by peers (BEP 11): a swarm whose tracker few know, and those that lie.
 #include "swarm/engine/peer_exchange.h"
+#include "swarm/engine/torrent_limits.h"
 #include "swarm/wire/extension.h"
 #include "tests/sim/sim.h"
 
@@ -53,7 +54,7 @@ Script telling_of_nobody(unsigned liar, unsigned count) {
               7000},
              wire::pex_flags::kSeed});
       Bytes out;
-      wire::append_extended(out, engine::PeerExchange::kId, wire::encode(message));
+      wire::append_extended(out, engine::limits::kPexId, wire::encode(message));
       return out;
     };
     for (unsigned round = 0; round < 6; ++round) self.send(socket, lie(round));
