@@ -7,16 +7,14 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <csignal>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "swarm/base/fd.h"
+#include "swarm/net/detached_thread.h"
 
 namespace swarmfs::net {
 
@@ -57,26 +55,16 @@ class Aside {
   };
 
   bool start(std::function<T()> work) {
-    // The process's signals are for those who wait for them.
-    sigset_t all, before;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = true;
-    try {
-      std::thread([shared = shared_, work = std::move(work)] {
-        T result = work();
-        {
-          const std::lock_guard lock(shared->mutex);
-          shared->result = std::move(result);
-        }
-        const std::uint64_t one = 1;
-        if (::write(shared->ready.get(), &one, sizeof one) < 0) return;  // it cannot fail
-      }).detach();
-    } catch (const std::system_error&) {
-      started = false;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return started;
+    return run_detached([shared = shared_, work = std::move(work)] {
+             T result = work();
+             {
+               const std::lock_guard lock(shared->mutex);
+               shared->result = std::move(result);
+             }
+             const std::uint64_t one = 1;
+             if (::write(shared->ready.get(), &one, sizeof one) < 0) return;  // it cannot fail
+           })
+        .has_value();
   }
 
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();

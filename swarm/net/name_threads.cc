@@ -6,15 +6,13 @@
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
-#include <csignal>
 #include <cstring>
 #include <deque>
 #include <mutex>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "swarm/net/asio_glue.h"
+#include "swarm/net/detached_thread.h"
 
 namespace swarmfs::net {
 
@@ -93,19 +91,12 @@ std::shared_ptr<NameQuestion> NameThreads::ask(std::string name) {
     if (shared_->running == shared_->most) return question;
     ++shared_->running;
   }
-  // The process's signals are for those who wait for them.
-  sigset_t all, before;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread([shared = shared_] { run(shared); }).detach();
-  } catch (const std::system_error& e) {
+  if (const auto started = run_detached([shared = shared_] { run(shared); }); !started) {
     const std::lock_guard lock(shared_->mutex);
     --shared_->running;
-    question->answer(fail(
-        ErrorKind::io, "looking up " + question->name_ + ": cannot start a thread: " + e.what()));
+    question->answer(
+        fail(ErrorKind::io, "looking up " + question->name_ + ": " + started.error().message));
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return question;
 }
 

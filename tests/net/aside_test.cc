@@ -1,6 +1,7 @@
 #include "swarm/net/aside.h"
 
 #include <future>
+#include <thread>
 
 #include "tests/net/net_fixture.h"
 
