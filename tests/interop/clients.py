@@ -118,6 +118,8 @@ class LibTorrent(Client):
     def wait_done(self, timeout):
         self.proc.wait_text(r'"event": "done"', timeout)
 
+    wait_complete = wait_done
+
     def events(self, kind):
         lines = [json.loads(l) for l in self.proc.text().splitlines() if l.startswith("{")
                  and l.endswith("}")]
@@ -173,6 +175,10 @@ class SwarmFs(Client):
         for peer in peers:
             argv += ["--peer", peer]
         self.proc = self.host.start("get", argv)
+
+    def wait_complete(self, timeout):
+        """For one that stays: until all is on disk, which is later than a peer can have it."""
+        self.proc.wait_text("(?m)^complete: ", timeout)
 
     def wait_done(self, timeout):
         status = self.proc.wait(timeout)

@@ -29,6 +29,7 @@ def arguments():
     parser.add_argument("--dht", action="append", default=[], metavar="A:P",
                         help="use the hash table, beginning with this node")
     parser.add_argument("--lsd", action="store_true", help="find peers on the local network")
+    parser.add_argument("--no-pex", action="store_true", help="exchange no peers with peers")
     parser.add_argument("--utp", action="store_true", help="allow uTP besides TCP")
     parser.add_argument("--encryption", choices=("forced", "off"), default="",
                         help="no connection but in RC4, or none with it")
@@ -70,6 +71,8 @@ def add(session, args):
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     if args.sequential:
         params.flags |= lt.torrent_flags.sequential_download
+    if args.no_pex:
+        params.flags |= lt.torrent_flags.disable_pex
     if args.only:
         wanted = {int(p) for p in args.only.split(",")}
         params.piece_priorities = [4 if p in wanted else 0 for p in range(params.ti.num_pieces())]

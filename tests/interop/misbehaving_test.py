@@ -34,7 +34,8 @@ class Misbehaving(rig.NetCase):
     def meet(self, behaviour, version="v1"):
         """An honest seed and the evil one, as swarmfs would be told of them: evil first."""
         self.torrent = content.make_torrent(self.file, self.net.dir / "t.torrent", version)
-        self.honest = clients.LibTorrent(self.net.host("honest"), up=2 * content.MIB)
+        self.honest = clients.LibTorrent(self.net.host("honest"), up=2 * content.MIB,
+                                         **{"no-pex": True})
         self.honest.seed(self.torrent, self.file.parent)
         self.evil_host = self.net.host("evil")
         self.evil = self.evil_host.start("evil", [
@@ -58,12 +59,13 @@ class Misbehaving(rig.NetCase):
         getter = clients.SUBJECT(self.net.host("get"))
         getter.download(self.torrent, out, peers, stay=True)
         self.serve_on(getter)
+        getter.wait_complete(30)
         self.assertEqual(content.digest_elsewhere(getter.host, out)["file.bin"], self.expected)
         self.check_liar_was_met_and_left()
 
     def serve_on(self, source):
         """A libtorrent peer that knows only swarmfs gets the whole file, no piece of it bad."""
-        leech = clients.LibTorrent(self.net.host("leech"))
+        leech = clients.LibTorrent(self.net.host("leech"), **{"no-pex": True})
         leech.download(self.torrent, self.net.dir / "leech", [source.address])
         leech.wait_done(60)
         self.assertEqual(content.digest(self.net.dir / "leech")["file.bin"], self.expected)
