@@ -100,6 +100,10 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
         bytes = bytes.subspan(n);
       }
       if (taken < offered) break;
+      if (first_words_ < kFirstWords) {  // what begins a packet goes on doing so
+        first_words_ += part.iov_len;
+        send_unsent();
+      }
     }
     if (error_ == 0) send_unsent();
     if (error_ != 0) return result(error_);
@@ -210,8 +214,11 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
       if (*waiting) post(std::exchange(*waiting, nullptr));
   }
 
+  static constexpr std::size_t kFirstWords = 512;
+
   asio::any_io_executor executor_;
   std::unique_ptr<PeerStream> below_;
+  std::size_t first_words_ = 0;  ///< bytes written, as long as parts are kept apart
   std::unique_ptr<Exchange> exchange_;
   Initiator* initiator_;
   Bytes early_;   ///< payload that came with the end of the exchange

@@ -152,11 +152,13 @@ void Opening::feed(std::size_t way) {
   const std::size_t end =
       held ? std::min(greeting_.size(), wire::kHandshakeSize) : greeting_.size();
   while (runner.fed < end) {
-    const iovec rest{greeting_.data() + runner.fed, end - runner.fed};
-    const ssize_t n = runner.stream->write({&rest, 1});
+    const std::size_t head = std::min(end, std::max(runner.fed, wire::kHandshakeSize));
+    const std::array parts{iovec{greeting_.data() + runner.fed, head - runner.fed},
+                           iovec{greeting_.data() + head, end - head}};
+    const ssize_t n = runner.stream->write(parts);
     if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) return;  // hear() notices
     if (n > 0) runner.fed += static_cast<std::size_t>(n);
-    if (n > 0 && static_cast<std::size_t>(n) == rest.iov_len) break;
+    if (runner.fed == end) break;
     runner.waits_to_write = true;
     return runner.stream->wait_writable([self = shared_from_this(), way] {
       self->runners_[way].waits_to_write = false;

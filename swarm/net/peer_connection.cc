@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "swarm/wire/handshake.h"
+
 namespace swarmfs::net {
 
 namespace asio = boost::asio;
@@ -66,6 +68,11 @@ void PeerConnection::read_some() {
 
 void PeerConnection::send(Bytes bytes) {
   if (closed_ || closing_) return;
+  if (!std::exchange(greeted_, true) && bytes.size() > wire::kHandshakeSize) {
+    // The handshake is a part of its own: see PeerStream::write().
+    send(Bytes(bytes.begin(), bytes.begin() + wire::kHandshakeSize));
+    bytes.erase(bytes.begin(), bytes.begin() + wire::kHandshakeSize);
+  }
   auto slot = std::make_shared<Slot>();
   slot->head = std::move(bytes);
   unsent_ += slot->head.size();

@@ -76,6 +76,7 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   std::deque<std::shared_ptr<Slot>> queue_;
   std::size_t unsent_ = 0;  ///< bytes of queued protocol messages
   bool waiting_to_write_ = false;
+  bool greeted_ = false;  ///< something was sent
   bool in_write_ = false;
   bool paused_ = false;
   bool closed_ = false;

@@ -27,7 +27,9 @@ class PeerStream {
   virtual void wait_writable(std::function<void()> ready) = 0;
   /// As recv(2): bytes, 0 at the end of what the peer sends, or -1 and errno.
   virtual ssize_t read(MutableByteView into) = 0;
-  /// As sendmsg(2): how many bytes of the parts, in order, were taken; or -1 and errno.
+  /// As sendmsg(2): how many bytes of the parts, in order, were taken; or -1 and errno. Where the
+  /// transport has packets, each of the first parts begins one: Transmission 3.00 looks at what
+  /// comes in one packet with a handshake only when another packet comes.
   virtual ssize_t write(std::span<const iovec> parts) = 0;
 
   /// The shortest round trip of the path of late, if it is known.

@@ -7,6 +7,9 @@
 
 namespace swarmfs::net {
 
+/// Bytes within which the key exchange and the handshakes are over.
+static constexpr std::size_t kFirstWords = 2048;
+
 UtpStream::UtpStream(UtpService& service, utp::Socket& socket)
     : service_(service.self()), socket_(&socket) {
   socket.watch(this);
@@ -62,9 +65,12 @@ ssize_t UtpStream::write(std::span<const iovec> parts) {
   ssize_t taken = 0;
   for (const iovec& part : parts) {
     const ByteView bytes(static_cast<const std::uint8_t*>(part.iov_base), part.iov_len);
+    if (first_words_ < kFirstWords) socket->cut();
     const ssize_t n = socket->write(bytes, errno);
     if (n < 0 && taken == 0) return -1;
     taken += std::max<ssize_t>(n, 0);
+    if (first_words_ < kFirstWords)
+      first_words_ += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
     if (n < static_cast<ssize_t>(bytes.size())) break;
   }
   (*service_)->touch(*socket);

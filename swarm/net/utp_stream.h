@@ -32,6 +32,7 @@ class UtpStream final : public PeerStream, private utp::Watcher {
 
   std::shared_ptr<UtpService*> service_;  ///< its own; holds nullptr once it has been stopped
   utp::Socket* socket_;                   ///< nullptr after close()
+  std::size_t first_words_ = 0;           ///< bytes written, as long as parts are kept apart
   std::function<void()> readable_, writable_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

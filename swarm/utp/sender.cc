@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace swarmfs::utp {
 
@@ -14,7 +15,8 @@ std::size_t Sender::write(ByteView bytes) {
   bytes = bytes.first(std::min(bytes.size(), room()));
   const std::size_t taken = bytes.size();
   while (!bytes.empty()) {
-    if (packets_.size() == sent_ || packets_.back().payload == max_payload_) {
+    if (packets_.size() == sent_ || packets_.back().payload == max_payload_ ||
+        std::exchange(cut_, false)) {
       packets_.emplace_back();
       packets_.back().bytes =
           std::make_unique_for_overwrite<std::uint8_t[]>(kHeaderSize + max_payload_);

@@ -46,6 +46,8 @@ class Sender {
 
   /// Takes bytes as far as there is room for them; returns how many.
   std::size_t write(ByteView bytes);
+  /// What is written next begins a packet.
+  void cut() { cut_ = true; }
   std::size_t room() const { return unsent_bytes_ < kMaxUnsent ? kMaxUnsent - unsent_bytes_ : 0; }
   /// Ends the stream after what was written. Idempotent.
   void finish();
@@ -91,6 +93,7 @@ class Sender {
   std::deque<Outgoing> packets_;
   std::size_t sent_ = 0;  ///< how many of packets_ were sent at least once
   std::size_t lost_ = 0;
+  bool cut_ = false;
   mutable std::size_t lost_hint_ = 0;  ///< no lost packet is before this one
   std::size_t unsent_bytes_ = 0;
   std::size_t flight_ = 0;

@@ -76,6 +76,8 @@ class Socket {
   std::ptrdiff_t read(MutableByteView into, int& error);
   /// As send(2); takes less than it is given when there is no room for more.
   std::ptrdiff_t write(ByteView bytes, int& error);
+  /// What is written next begins a packet.
+  void cut() { sender_.cut(); }
   bool readable() const;
   bool writable() const;
   std::optional<Duration> shortest_rtt() const { return rtt_.shortest(); }

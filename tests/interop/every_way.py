@@ -31,7 +31,6 @@ FILES = {"big.bin": 5 * content.MIB + 77, "deep/er/middle.bin": content.PIECE + 
 
 # What a client cannot do, whoever its peer is: not run.
 IMPOSSIBLE = {
-    "transmission-v1-utp-*-to": "3.00 never asks where our first messages came with the handshake",
     "rtorrent-hybrid-*-*-to-magnet": "0.9.8 starts nothing by a link with two hashes",
     "webtorrent-v1-*-rc4-from": "1.9.7 does not end the encrypted handshake of who dials it",
 }

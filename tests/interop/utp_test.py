@@ -4,6 +4,7 @@ import unittest
 
 import clients
 import content
+import foreign
 import rig
 import trackers
 
@@ -15,14 +16,14 @@ LibTorrentUtp = clients.LibTorrent.told("utp", encrypted=False)
 class Utp(rig.NetCase):
     limit = 90
 
-    def transfer(self, seeder_kind, leech_kind):
+    def transfer(self, seeder_kind, leech_kind, version="hybrid"):
         for kind in (seeder_kind, leech_kind):
             rig.skip(kind.absent())
         source = content.make_tree(self.net.dir / "data" / "things")
         seeder = seeder_kind(self.net.host("seed"))
         leech = leech_kind(self.net.host("leech"))
         meeting = trackers.EmbeddedTracker(self.net.host("tracker"))
-        torrent = content.make_torrent(source, self.net.dir / "t.torrent", "hybrid",
+        torrent = content.make_torrent(source, self.net.dir / "t.torrent", version,
                                        trackers=[meeting.url("http")])
         meeting.start(torrent.hashes)
         seeder.seed(torrent, source.parent)
@@ -44,6 +45,10 @@ class Utp(rig.NetCase):
 
     def test_libtorrent_to_swarmfs(self):
         self.transfer(LibTorrentUtp, SwarmFsUtp)
+
+    def test_swarmfs_to_transmission(self):
+        """It reads what comes in one packet with a handshake only when another packet comes."""
+        self.transfer(SwarmFsUtp, foreign.Transmission.told("utp", encrypted=False), "v1")
 
 
 if __name__ == "__main__":
