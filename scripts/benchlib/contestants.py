@@ -75,8 +75,8 @@ class Mounted:
                 running = [self._begin(job, scratch, stage) for job in jobs]
                 time.sleep(READY_SECONDS)
                 began = time.monotonic()
-                client = stage.client.start(self.name, self._command(
-                    stage.torrent, scratch, on_demand), env=env)
+                client = stage.client.start(self.name, [*self._command(
+                    stage.torrent, scratch, on_demand), *stage.options], env=env)
                 if during:
                     during()
                 end = began + limit

@@ -4,6 +4,7 @@ A Stage is one lab: a tracker, the client and its seeds, each with a link of its
 between any two are the same unless a case says otherwise. Everything ends with the Stage.
 """
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -17,7 +18,8 @@ from netlab import Netlab, rig  # tests/netlab
 
 HERE = pathlib.Path(__file__).resolve().parent
 LT_PEER = HERE.parents[1] / "tests" / "interop" / "lt_peer.py"
-PEER_PORT, TRACKER_PORT = 6881, 8000
+PEER_PORT, TRACKER_PORT, DHT_PORT = 6881, 8000, 7000
+DHT_HOSTS, NODES_EACH = 3, 10
 TRACKER = f"http://10.77.0.2:{TRACKER_PORT}/announce"  # the first host of a lab
 MIB = 1 << 20
 DOWN, UP, SEED_UP = "100mbit", "40mbit", "40mbit"
@@ -67,14 +69,19 @@ def link(rtt=RTT, **more):
 
 
 class Stage:
-    """A context manager. `seeds` is [{what link() takes}, ...]; `kind` is swarmfs or libtorrent."""
+    """A context manager. `seeds` is [{what link() takes}, ...]; `kind` is swarmfs or libtorrent.
 
-    def __init__(self, material, torrent, kind, seeds, binary, cc=None, rtt=RTT, loss=0):
+    With `dht` there is a hash table of DHT_HOSTS x NODES_EACH nodes, in which the seeds announce
+    themselves. `options` are for swarmfs as a client: where the table begins.
+    """
+
+    def __init__(self, material, torrent, kind, seeds, binary, cc=None, rtt=RTT, loss=0, dht=False):
         self.material, self.kind, self.cc = material, kind, cc
         self.name = torrent[0]
         self.torrent, self._plain = material.torrent(*torrent)
         self.source = material.folder / self.name
         self._seeds, self._binary, self._rtt, self._loss = seeds, binary, rtt, loss
+        self.options, self._dht = [], dht
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -108,6 +115,7 @@ class Stage:
             raise AssertionError(f"the tracker is {tracker.ip4}, torrents name {TRACKER}")
         tracker.start("tracker", [sys.executable, HERE / "tracker.py", TRACKER_PORT, *self.peers])
         rig.wait_for("the tracker", lambda: tracker.listening(TRACKER_PORT), 10)
+        nodes = self._start_table() if self._dht else []
         started = [self._start_seed(host) for host in self.seeds]
         ready = {"libtorrent": '"ready", "have": [1-9]', "swarmfs": "seeding"}[self.kind]
         for proc in started:
@@ -115,15 +123,41 @@ class Stage:
         for host in self.seeds:
             rig.wait_for("a seed", lambda h=host: h.listening(PEER_PORT), 20)
         # The first packets of a path would otherwise wait for ARP, which is two more round trips.
-        for host in [tracker, *self.seeds]:
+        for host in [tracker, *self.seeds, *nodes]:
             self.client.run(["ping", "-c", 1, "-W", 5, host.ip4])
+        if self._dht:
+            self._wait_announced(tracker)
 
     def _start_seed(self, host):
         if self.kind == "libtorrent":
             return host.start("seed", [sys.executable, LT_PEER, self._plain, self.material.folder,
                                        "--port", PEER_PORT])
         return host.start("seed", [self._binary, "seed", self._plain, self.source, "--listen",
-                                   f"0.0.0.0:{PEER_PORT}"])
+                                   f"0.0.0.0:{PEER_PORT}", *self.options])
+
+    def _start_table(self):
+        hosts = [self._host(f"nodes{n}", **link(self._rtt)) for n in range(DHT_HOSTS)]
+        first = f"{hosts[0].ip4}:{DHT_PORT}"
+        for host in hosts:
+            begins = ["--alone"] if host is hosts[0] else ["--dht-bootstrap", first]
+            listen = [w for i in range(NODES_EACH)
+                      for w in ("--listen", f"{host.ip4}:{DHT_PORT + i}")]
+            node = host.start("dht", [self._binary, "dht", *listen, *begins])
+            node.wait_text("ready", 20)
+        self.options = ["--dht-bootstrap", f"{hosts[1].ip4}:{DHT_PORT}"]
+        return hosts
+
+    def _wait_announced(self, host):
+        """Until whoever asks the table is told of every seed."""
+        hashes = lt.torrent_info(str(self.torrent)).info_hashes()
+        topic = str(hashes.v1) if hashes.has_v1() else str(hashes.v2)[:40]
+
+        def told():
+            done = host.run([self._binary, "dht", "get-peers", topic, "--json", *self.options],
+                            timeout=60)
+            return len(json.loads(done.stdout or "{}").get("peers", [])) == len(self.seeds)
+
+        rig.wait_for("the seeds in the hash table", told, 120, step=1)
 
     def measured_rtt(self):
         """What ping says of the way to the first seed, in seconds."""

@@ -31,18 +31,28 @@ def start_magnet(run):
            {"p50": (limit, f"<= 12 RTT + 1.15 x piece ({1e3 * limit:.0f} ms)")}, link_of)
 
 
-def link_of(torrent):
+def start_dht(run):
+    """Of a link with nothing but its hash, by one node of a hash table that the client never met."""
+    _start(run, "start, magnet by DHT, v2, 4 MiB, swarmfs seeds", (FILE, "v2", 4 * MIB), "swarmfs",
+           {"p50": (20 * RTT, "<= 20 RTT")}, bare_link_of, dht=True)
+
+
+def bare_link_of(torrent):
     hashes = lt.torrent_info(str(torrent)).info_hashes()
     topic = f"btih:{hashes.v1}" if hashes.has_v1() else f"btmh:1220{hashes.v2}"
-    return f"magnet:?xt=urn:{topic}&tr={TRACKER}"
+    return f"magnet:?xt=urn:{topic}"
 
 
-def _start(run, label, torrent, kind, goals, link=None):
-    """`link` makes of the torrent's path what the client is given instead."""
+def link_of(torrent):
+    return f"{bare_link_of(torrent)}&tr={TRACKER}"
+
+
+def _start(run, label, torrent, kind, goals, link=None, **how):
+    """`link` makes of the torrent's path what the client is given instead; `how` is for the Stage."""
     run.material.file(FILE, SIZE)
     count = 5 if run.quick else 20
     took, on_wire = {}, {}
-    with run.stage(torrent, kind, FOUR_SEEDS) as stage:
+    with run.stage(torrent, kind, FOUR_SEEDS, **how) as stage:
         if link:
             stage.torrent = link(stage.torrent)
         for name in [SUBJECT] if link else run.contestants:

@@ -13,8 +13,8 @@ import sys
 import time
 
 ALLOWED_CC = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
-CASES = ("start-v2", "start-v1", "start-magnet", "random-v2", "random-v1", "seeks", "player", "crowd",
-         "sequential")
+CASES = ("start-v2", "start-v1", "start-magnet", "start-dht", "metadata", "random-v2", "random-v1",
+         "seeks", "player", "crowd", "sequential")
 
 
 def arguments(words):
@@ -49,12 +49,13 @@ def netlab_missing():
 
 def measure(args, binary):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab and files are cleared
-    from . import contestants, play_cases, random_cases, sequential_cases, start_cases
+    from . import contestants, metadata_cases, play_cases, random_cases, sequential_cases, start_cases
     from .run import Run
     from .stage import Material
     functions = {
         "start-v2": start_cases.start_v2, "start-v1": start_cases.start_v1,
-        "start-magnet": start_cases.start_magnet,
+        "start-magnet": start_cases.start_magnet, "start-dht": start_cases.start_dht,
+        "metadata": metadata_cases.metadata,
         "random-v2": random_cases.random_v2, "random-v1": random_cases.random_v1,
         "seeks": random_cases.seeks, "player": play_cases.player, "crowd": play_cases.crowd,
         "sequential": sequential_cases.sequential}
