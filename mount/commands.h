@@ -1,7 +1,7 @@
 // The commands of the swarmfs program, one function each to add it to the command line.
 #pragma once
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
 #include <functional>
 #include <memory>
