@@ -73,15 +73,14 @@ int run(const Question& question) {
 
 }  // namespace
 
-void add_question(CLI::App& app, Context& context, const std::string& name, const std::string& help,
+void add_question(Command app, Context& context, const std::string& name, const std::string& help,
                   std::string (*text)(const json&)) {
-  auto* command = app.add_subcommand(name, help);
+  const Command command = app.add(name, help);
   // Lives as long as the callback.
   const auto question = std::make_shared<Question>(Question{name, text, {}, false});
-  command->add_option("MOUNTPOINT", question->mountpoint, "Only this mount; default: all of yours");
-  command->add_flag("--json", question->as_json,
-                    "Print JSON: an object for MOUNTPOINT, else an array");
-  command->callback([question, &context] { context.run = [question] { return run(*question); }; });
+  command.option("MOUNTPOINT", question->mountpoint, "Only this mount; default: all of yours");
+  command.flag("--json", question->as_json, "Print JSON: an object for MOUNTPOINT, else an array");
+  command.callback([question, &context] { context.run = [question] { return run(*question); }; });
 }
 
 }  // namespace swarmfs::mount

@@ -10,7 +10,7 @@ namespace swarmfs::mount {
 
 /// Adds a command of this name with the options MOUNTPOINT and --json. The control command and the
 /// field of its reply have the name too; `text` puts the field's object in words.
-void add_question(CLI::App& app, Context& context, const std::string& name, const std::string& help,
+void add_question(Command app, Context& context, const std::string& name, const std::string& help,
                   std::string (*text)(const nlohmann::json&));
 
 }  // namespace swarmfs::mount

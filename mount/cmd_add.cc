@@ -56,18 +56,17 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_add(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("add", "Show more torrents in a mount that runs");
+void add_add(Command app, Context& context) {
+  const Command command = app.add("add", "Show more torrents in a mount that runs");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
   command
-      ->add_option("MANIFEST", options->manifests,
-                   ".torrent files, magnet links, info hashes, URLs of .torrent files")
-      ->required()
-      ->expected(1, -1);
-  command->add_option("--to", options->mountpoint, "Which mount; needed if several run")
-      ->type_name("MOUNTPOINT");
-  command->add_flag("--json", options->as_json, "Print an array of what was added");
-  command->callback([options, &context] { context.run = [options] { return run(*options); }; });
+      .option("MANIFEST", options->manifests,
+              ".torrent files, magnet links, info hashes, URLs of .torrent files")
+      .required();
+  command.option("--to", options->mountpoint, "Which mount; needed if several run")
+      .type_name("MOUNTPOINT");
+  command.flag("--json", options->as_json, "Print an array of what was added");
+  command.callback([options, &context] { context.run = [options] { return run(*options); }; });
 }
 
 }  // namespace swarmfs::mount

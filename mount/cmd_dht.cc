@@ -281,68 +281,65 @@ int run_ask(const Context& context, const DhtOptions& options, KrpcMethod method
   return kOk;
 }
 
-void add_common(CLI::App& command, DhtOptions& options) {
+void add_common(Command command, DhtOptions& options) {
   command
-      .add_option("--listen", options.network.listen,
-                  "Speak from this address and port, or port alone; each address is a node of "
-                  "its own (default: any free port, or 6881 for a node)")
-      ->type_name("A:P")
-      ->allow_extra_args(false);
+      .option("--listen", options.network.listen,
+              "Speak from this address and port, or port alone; each address is a node of "
+              "its own (default: any free port, or 6881 for a node)")
+      .type_name("A:P")
+      .one_each();
   add_dht_options(command, options.network);
   add_route_options(command, options.network.route);
-  command.add_flag("--json", options.json, "Say it as JSON");
+  command.flag("--json", options.json, "Say it as JSON");
 }
 
-CLI::App* add_question(CLI::App& dht, const std::shared_ptr<DhtOptions>& options, const char* name,
-                       const char* help) {
-  CLI::App* command = dht.add_subcommand(name, help);
-  add_common(*command, *options);
-  command->add_option("--timeout", options->timeout_s, "Give up after so many seconds")
-      ->capture_default_str();
+Command add_question(Command dht, const std::shared_ptr<DhtOptions>& options, const char* name,
+                     const char* help) {
+  const Command command = dht.add(name, help);
+  add_common(command, *options);
+  command.option("--timeout", options->timeout_s, "Give up after so many seconds").shown_default();
   return command;
 }
 
 }  // namespace
 
-void add_dht(CLI::App& app, Context& context) {
+void add_dht(Command app, Context& context) {
   auto options = std::make_shared<DhtOptions>();
-  CLI::App* command = app.add_subcommand(
-      "dht", "Run a node of the distributed hash table until stopped, or ask it something");
-  command->require_subcommand(0, 1);
-  add_common(*command, *options);
-  command->add_flag("--alone", options->alone,
-                    "Know nobody at first: the first of a table of its own");
-  command->add_flag("--read-only", options->read_only, "Ask others and answer nobody");
-  command->add_option("--interval", options->interval_s, "Say how it is every so many seconds")
-      ->check(CLI::Range(1U, 86400U))
-      ->capture_default_str();
-  const auto runs = [&context, options](CLI::App& which, auto run) {
+  const Command command =
+      app.add("dht", "Run a node of the distributed hash table until stopped, or ask it something");
+  command.at_most_one_below();
+  add_common(command, *options);
+  command.flag("--alone", options->alone, "Know nobody at first: the first of a table of its own");
+  command.flag("--read-only", options->read_only, "Ask others and answer nobody");
+  command.option("--interval", options->interval_s, "Say how it is every so many seconds")
+      .range(1U, 86400U)
+      .shown_default();
+  const auto runs = [&context, options](Command which, auto run) {
     which.callback([&context, options, run] {
       // That of the subcommand comes first, and the node is not run then.
       if (!context.run) context.run = [&context, options, run] { return run(context, *options); };
     });
   };
 
-  CLI::App* get = add_question(*command, options, "get-peers", "Find the peers of a torrent");
-  get->add_option("hash", options->hash, "Its info hash")->required();
-  get->add_option("--announce", options->announce_port, "Announce a peer at this port as well")
-      ->type_name("PORT")
-      ->check(CLI::Range(1U, 65535U));
-  runs(*get, run_get_peers);
-  CLI::App* scrape = add_question(*command, options, "scrape", "Count the peers of a torrent");
-  scrape->add_option("hash", options->hash, "Its info hash")->required();
-  runs(*scrape, run_scrape);
-  CLI::App* ping = add_question(*command, options, "ping", "Ask a node whether it is there");
-  ping->add_option("node", options->node, "HOST:PORT")->required();
-  runs(*ping,
-       [](const Context& c, const DhtOptions& o) { return run_ask(c, o, KrpcMethod::ping); });
-  CLI::App* sample =
-      add_question(*command, options, "sample", "Ask a node for some of the torrents it keeps");
-  sample->add_option("node", options->node, "HOST:PORT")->required();
-  runs(*sample, [](const Context& c, const DhtOptions& o) {
+  const Command get = add_question(command, options, "get-peers", "Find the peers of a torrent");
+  get.option("hash", options->hash, "Its info hash").required();
+  get.option("--announce", options->announce_port, "Announce a peer at this port as well")
+      .type_name("PORT")
+      .range(1U, 65535U);
+  runs(get, run_get_peers);
+  const Command scrape = add_question(command, options, "scrape", "Count the peers of a torrent");
+  scrape.option("hash", options->hash, "Its info hash").required();
+  runs(scrape, run_scrape);
+  const Command ping = add_question(command, options, "ping", "Ask a node whether it is there");
+  ping.option("node", options->node, "HOST:PORT").required();
+  runs(ping, [](const Context& c, const DhtOptions& o) { return run_ask(c, o, KrpcMethod::ping); });
+  const Command sample =
+      add_question(command, options, "sample", "Ask a node for some of the torrents it keeps");
+  sample.option("node", options->node, "HOST:PORT").required();
+  runs(sample, [](const Context& c, const DhtOptions& o) {
     return run_ask(c, o, KrpcMethod::sample_infohashes);
   });
-  runs(*command, run_node);
+  runs(command, run_node);
 }
 
 }  // namespace swarmfs::mount

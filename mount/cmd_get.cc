@@ -242,21 +242,21 @@ int run_get(const Context& context, const GetOptions& options) {
 
 }  // namespace
 
-void add_get(CLI::App& app, Context& context) {
+void add_get(Command app, Context& context) {
   auto options = std::make_shared<GetOptions>();
-  CLI::App* command = app.add_subcommand("get", "Download the content into a folder");
-  command->add_option("manifest", options->manifest, kManifestHelp)->required();
-  command->add_option("-o,--output", options->folder, "The folder to put it in")
-      ->required()
-      ->type_name("DIR");
-  add_network_options(*command, options->network);
-  command->add_flag("--seed", options->seed, "Serve it afterwards, until stopped");
+  const Command command = app.add("get", "Download the content into a folder");
+  command.option("manifest", options->manifest, kManifestHelp).required();
+  command.option("-o,--output", options->folder, "The folder to put it in")
+      .required()
+      .type_name("DIR");
+  add_network_options(command, options->network);
+  command.flag("--seed", options->seed, "Serve it afterwards, until stopped");
   command
-      ->add_option("--timeout", options->timeout_s,
-                   "Give up when nothing arrived for so many seconds; 0: never")
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "Say when it is complete as JSON");
-  command->callback([&context, options] {
+      .option("--timeout", options->timeout_s,
+              "Give up when nothing arrived for so many seconds; 0: never")
+      .shown_default();
+  command.flag("--json", options->json, "Say when it is complete as JSON");
+  command.callback([&context, options] {
     context.run = [&context, options] { return run_get(context, *options); };
   });
 }

@@ -105,14 +105,14 @@ int run_inspect(const Context& context, const InspectArgs& args) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Context& context) {
-  CLI::App* const cmd = app.add_subcommand("inspect", "Say what is in a torrent");
+void add_inspect(Command app, Context& context) {
+  const Command cmd = app.add("inspect", "Say what is in a torrent");
   const auto args = std::make_shared<InspectArgs>();
-  cmd->add_option("MANIFEST", args->manifest, kManifestHelp)->required();
-  add_metadata_timeout(*cmd, args->timeout_s);
-  add_route_options(*cmd, args->route);
-  cmd->add_flag("--json", args->json, "Write JSON");
-  cmd->callback(
+  cmd.option("MANIFEST", args->manifest, kManifestHelp).required();
+  add_metadata_timeout(cmd, args->timeout_s);
+  add_route_options(cmd, args->route);
+  cmd.flag("--json", args->json, "Write JSON");
+  cmd.callback(
       [&context, args] { context.run = [&context, args] { return run_inspect(context, *args); }; });
 }
 

@@ -55,27 +55,27 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_limit(CLI::App& app, Context& context) {
-  auto* command =
-      app.add_subcommand("limit", "Show or change how fast torrents may go, and to how many peers");
+void add_limit(Command app, Context& context) {
+  const Command command =
+      app.add("limit", "Show or change how fast torrents may go, and to how many peers");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
-  command->add_option("NAME|MOUNTPOINT", options->about,
-                      "A torrent by its name in the mount or its path, or a mount's torrents all "
-                      "together; default: that of each mount of yours");
-  add_rate_option(*command, "--down", "Fetch no faster than this", options->down);
-  add_rate_option(*command, "--up", "Serve no faster than this", options->up);
+  command.option("NAME|MOUNTPOINT", options->about,
+                 "A torrent by its name in the mount or its path, or a mount's torrents all "
+                 "together; default: that of each mount of yours");
+  add_rate_option(command, "--down", "Fetch no faster than this", options->down);
+  add_rate_option(command, "--up", "Serve no faster than this", options->up);
   command
-      ->add_option("--connections", options->connections,
-                   "Be connected to so many peers at most; of all torrents together 0: as many as "
-                   "each of them may be")
-      ->check(CLI::Range(0U, kMostConnections))
-      ->type_name("N");
-  command->add_flag_function(
+      .option("--connections", options->connections,
+              "Be connected to so many peers at most; of all torrents together 0: as many as "
+              "each of them may be")
+      .range(0U, kMostConnections)
+      .type_name("N");
+  command.counted_flag(
       "--reads-exempt,!--no-reads-exempt",
       [options](std::int64_t count) { options->reads_exempt = count > 0; },
       "What readers wait for comes as fast as it can; the rest gives way");
-  command->add_flag("--json", options->as_json, "Print JSON: an array of mounts");
-  command->callback([options, &context] { context.run = [options] { return run(*options); }; });
+  command.flag("--json", options->as_json, "Print JSON: an array of mounts");
+  command.callback([options, &context] { context.run = [options] { return run(*options); }; });
 }
 
 }  // namespace swarmfs::mount

@@ -4,7 +4,7 @@
 
 namespace swarmfs::mount {
 
-void add_list(CLI::App& app, Context& context) {
+void add_list(Command app, Context& context) {
   add_question(app, context, "list", "List the torrents of mounts, and broken manifests",
                &list_text);
 }

@@ -133,50 +133,48 @@ int run_mount(Context& context, CommandLine& line) {
 
 }  // namespace
 
-void add_mount(CLI::App& app, Context& context) {
+void add_mount(Command app, Context& context) {
   auto line = std::make_shared<CommandLine>();
-  CLI::App* command = app.add_subcommand(
+  const Command command = app.add(
       "mount", "Show torrents' files in a folder at once; reads fetch what is not here yet");
   command
-      ->add_option("paths", line->paths,
-                   ".torrent files, magnet links, info hashes, URLs of .torrent files, and folders "
-                   "that are watched, if any; then the folder to mount on")
-      ->type_name("[MANIFEST|FOLDER]... MOUNTPOINT")
-      ->required()
-      ->expected(1, -1);
-  command->add_flag("--wait", line->wait,
-                    "Return only when the metadata of every link is here (not with -f)");
-  command->add_flag("-f,--foreground", line->foreground, "Stay, instead of becoming a daemon");
+      .option("paths", line->paths,
+              ".torrent files, magnet links, info hashes, URLs of .torrent files, and folders "
+              "that are watched, if any; then the folder to mount on")
+      .type_name("[MANIFEST|FOLDER]... MOUNTPOINT")
+      .required();
+  command.flag("--wait", line->wait,
+               "Return only when the metadata of every link is here (not with -f)");
+  command.flag("-f,--foreground", line->foreground, "Stay, instead of becoming a daemon");
   command
-      ->add_option("--cache-dir", line->cache_folder,
-                   "Keep verified pieces here (default: XDG_CACHE_HOME/swarmfs)")
-      ->type_name("DIR");
-  add_network_options(*command, line->mount.network);
-  command->add_flag(
-      "--reads-exempt,!--no-reads-exempt", line->mount.network.limits.reads_exempt,
-      "What readers wait for comes as fast as it can, whatever --limit-down says, and "
-      "the rest gives way (the default)");
-  command->add_flag("--on-demand", line->mount.on_demand,
-                    "Fetch only what is read and what follows it, not everything");
+      .option("--cache-dir", line->cache_folder,
+              "Keep verified pieces here (default: XDG_CACHE_HOME/swarmfs)")
+      .type_name("DIR");
+  add_network_options(command, line->mount.network);
+  command.flag("--reads-exempt,!--no-reads-exempt", line->mount.network.limits.reads_exempt,
+               "What readers wait for comes as fast as it can, whatever --limit-down says, and "
+               "the rest gives way (the default)");
+  command.flag("--on-demand", line->mount.on_demand,
+               "Fetch only what is read and what follows it, not everything");
   command
-      ->add_option("--read-timeout", line->read_timeout_s,
-                   "A read that got nothing new for so many seconds ends with ETIMEDOUT")
-      ->check(CLI::Range(1U, 86400U))
-      ->capture_default_str();
-  command->add_flag("--no-restart", line->no_restart,
-                    "End when the process that serves dies, instead of starting another");
+      .option("--read-timeout", line->read_timeout_s,
+              "A read that got nothing new for so many seconds ends with ETIMEDOUT")
+      .range(1U, 86400U)
+      .shown_default();
+  command.flag("--no-restart", line->no_restart,
+               "End when the process that serves dies, instead of starting another");
   command
-      ->add_option("--watchdog", line->watchdog_s,
-                   "Kill and replace the process that serves if it answers nothing for so many "
-                   "seconds; 0: never")
-      ->check(CLI::Range(0U, 86400U))
-      ->capture_default_str();
-  command->add_flag("--allow-other", line->mount.allow_other, "Let other users look too");
+      .option("--watchdog", line->watchdog_s,
+              "Kill and replace the process that serves if it answers nothing for so many "
+              "seconds; 0: never")
+      .range(0U, 86400U)
+      .shown_default();
+  command.flag("--allow-other", line->mount.allow_other, "Let other users look too");
   command
-      ->add_flag("!--no-passthrough", line->mount.passthrough,
-                 "Serve complete files as where the kernel cannot read them from the disk itself")
-      ->group("");  // for measuring and looking for faults
-  command->callback(
+      .flag("!--no-passthrough", line->mount.passthrough,
+            "Serve complete files as where the kernel cannot read them from the disk itself")
+      .hidden();  // for measuring and looking for faults
+  command.callback(
       [&context, line] { context.run = [&context, line] { return run_mount(context, *line); }; });
 }
 

@@ -24,26 +24,26 @@ int run(const Options& options, const char* command, const char* done) {
   });
 }
 
-void add(CLI::App& app, Context& context, const char* name, const char* done, const char* help) {
-  auto* command = app.add_subcommand(name, help);
+void add(Command app, Context& context, const char* name, const char* done, const char* help) {
+  const Command command = app.add(name, help);
   const auto options = std::make_shared<Options>();  // lives as long as the callback
-  command->add_option("NAME|MOUNTPOINT", options->about,
-                      "A torrent by its name in the mount or its path, or all of a mount; default: "
-                      "all of yours");
-  command->add_flag("--json", options->as_json, "Print JSON: an array of mounts");
-  command->callback([options, &context, name, done] {
+  command.option("NAME|MOUNTPOINT", options->about,
+                 "A torrent by its name in the mount or its path, or all of a mount; default: "
+                 "all of yours");
+  command.flag("--json", options->as_json, "Print JSON: an array of mounts");
+  command.callback([options, &context, name, done] {
     context.run = [options, name, done] { return run(*options, name, done); };
   });
 }
 
 }  // namespace
 
-void add_pause(CLI::App& app, Context& context) {
+void add_pause(Command app, Context& context) {
   add(app, context, "pause", "paused",
       "Close a torrent's connections; what is here can still be read");
 }
 
-void add_resume(CLI::App& app, Context& context) {
+void add_resume(Command app, Context& context) {
   add(app, context, "resume", "goes on", "Let a paused torrent go on");
 }
 

@@ -24,25 +24,25 @@ int run(const Options& options, const char* command, const char* done) {
   });
 }
 
-void add(CLI::App& app, Context& context, const char* name, const char* done, const char* help) {
-  auto* command = app.add_subcommand(name, help);
+void add(Command app, Context& context, const char* name, const char* done, const char* help) {
+  const Command command = app.add(name, help);
   const auto options = std::make_shared<Options>();  // lives as long as the callback
-  command->add_option("PATH", options->path, "A file or folder of a mount, with all below it")
-      ->required();
-  command->add_flag("--json", options->as_json, "Print JSON");
-  command->callback([options, &context, name, done] {
+  command.option("PATH", options->path, "A file or folder of a mount, with all below it")
+      .required();
+  command.flag("--json", options->as_json, "Print JSON");
+  command.callback([options, &context, name, done] {
     context.run = [options, name, done] { return run(*options, name, done); };
   });
 }
 
 }  // namespace
 
-void add_pin(CLI::App& app, Context& context) {
+void add_pin(Command app, Context& context) {
   add(app, context, "pin", "pinned",
       "Fetch files before the rest, also of a mount on demand; mounts to come remember it");
 }
 
-void add_unpin(CLI::App& app, Context& context) {
+void add_unpin(Command app, Context& context) {
   add(app, context, "unpin", "not pinned", "Forget what pin said");
 }
 

@@ -84,22 +84,22 @@ int run(const Options& options, bool quiet) {
 
 }  // namespace
 
-void add_prefetch(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("prefetch", "Fetch a file, or some of it, now and in order");
+void add_prefetch(Command app, Context& context) {
+  const Command command = app.add("prefetch", "Fetch a file, or some of it, now and in order");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
-  command->add_option("PATH", options->path, "A file or folder of a mount, with all below it")
-      ->required();
+  command.option("PATH", options->path, "A file or folder of a mount, with all below it")
+      .required();
   command
-      ->add_option("RANGE", options->range,
-                   "Of each file: 0-1M, from 100M on: 100M-, the last 64 KiB: -64K; default: all")
-      ->check([](const std::string& text) {
+      .option("RANGE", options->range,
+              "Of each file: 0-1M, from 100M on: 100M-, the last 64 KiB: -64K; default: all")
+      .check([](const std::string& text) -> Result<> {
         const auto range = ByteRange::parse(text);
-        return range ? std::string() : range.error().message;
+        return range ? Result<>() : range.error();
       });
-  command->add_flag("--wait", options->wait,
-                    "Show how far it is until all is here; Ctrl-C stops only the waiting");
-  command->add_flag("--json", options->as_json, "Print JSON");
-  command->callback([options, &context] {
+  command.flag("--wait", options->wait,
+               "Show how far it is until all is here; Ctrl-C stops only the waiting");
+  command.flag("--json", options->as_json, "Print JSON");
+  command.callback([options, &context] {
     context.run = [options, &context] { return run(*options, context.verbosity < 0); };
   });
 }

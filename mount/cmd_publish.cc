@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <map>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
-#include <utility>
+#include <string_view>
 
 #include "mount/commands.h"
 #include "mount/describe.h"
@@ -82,59 +82,61 @@ int run_publish(const Context& context, const PublishArgs& args) {
   return kOk;
 }
 
-std::string check_piece_size(const std::string& text) {
+Result<> check_piece_size(const std::string& text) {
   const auto size = parse_size(text);
   if (size && std::has_single_bit(*size) && *size >= (16 << 10) && *size <= (512 << 20)) return {};
-  return "piece size must be a power of two from 16K to 512M, not " + text;
+  return fail(ErrorKind::bad_input,
+              "piece size must be a power of two from 16K to 512M, not " + text);
 }
 
-CLI::Validator url_with(std::vector<std::string> schemes) {
-  return CLI::Validator(
-      [schemes = std::move(schemes)](std::string& url) {
-        for (const std::string& scheme : schemes) {
-          if (url.starts_with(scheme + "://") && url.size() > scheme.size() + 3) {
-            return std::string();
-          }
-        }
-        return "'" + url + "' is not a URL of a kind that works here";
-      },
-      "URL");
+Result<> check_url(const std::string& url, std::initializer_list<std::string_view> schemes) {
+  for (const std::string_view scheme : schemes) {
+    const std::string start = std::string(scheme) + "://";
+    if (url.starts_with(start) && url.size() > start.size()) return {};
+  }
+  return fail(ErrorKind::bad_input, "'" + url + "' is not a URL of a kind that works here");
 }
+
+Result<> check_tracker(const std::string& url) {
+  return check_url(url, {"http", "https", "udp", "ws", "wss"});
+}
+
+Result<> check_web_seed(const std::string& url) { return check_url(url, {"http", "https"}); }
 
 }  // namespace
 
-void add_publish(CLI::App& app, Context& context) {
-  CLI::App* const cmd = app.add_subcommand("publish", "Make a torrent of a file or folder");
+void add_publish(Command app, Context& context) {
+  const Command cmd = app.add("publish", "Make a torrent of a file or folder");
   const auto args = std::make_shared<PublishArgs>();
   metainfo::PublishOptions& options = args->options;
-  cmd->add_option("PATH", args->path, "File or folder to publish")->required();
-  cmd->add_option("-o,--output", args->out, "Torrent file to write")->required();
+  cmd.option("PATH", args->path, "File or folder to publish").required();
+  cmd.option("-o,--output", args->out, "Torrent file to write").required();
   using metainfo::Format;
-  cmd->add_option("--format", options.format, "hybrid (default), v2 or v1")
-      ->transform(CLI::Transformer(std::map<std::string, Format>{
-          {"hybrid", Format::hybrid}, {"v2", Format::v2}, {"v1", Format::v1}}))
-      ->option_text("hybrid|v2|v1");
-  cmd->add_option_function<std::string>(
+  cmd.choice("--format", options.format,
+             {{"hybrid", Format::hybrid}, {"v2", Format::v2}, {"v1", Format::v1}},
+             "hybrid (default), v2 or v1")
+      .text("hybrid|v2|v1");
+  cmd.option(
          "--piece-size",
          [&options](const std::string& text) {
            options.piece_length = static_cast<std::uint32_t>(parse_size(text).value_or(0));
+           return Result<>();
          },
          "Power of two from 16K to 512M; by default chosen from the total size")
-      ->check(CLI::Validator(check_piece_size, "SIZE"));
-  cmd->add_option("--tracker", options.trackers,
-                  "Tracker to announce to; each is a tier of its own")
-      ->allow_extra_args(false)
-      ->check(url_with({"http", "https", "udp", "ws", "wss"}));
-  cmd->add_option("--web-seed,--webseed", options.webseeds, "Web server that has the same files")
-      ->allow_extra_args(false)
-      ->check(url_with({"http", "https"}));
-  cmd->add_flag("--private", options.is_private, "Find peers through the trackers only");
-  cmd->add_option("--comment", options.comment, "Text to put into the torrent");
-  cmd->add_option("--creation-date", options.creation_date,
-                  "Seconds since 1970 to put into the torrent; by default no date")
-      ->check(CLI::NonNegativeNumber);
-  cmd->add_flag("--json", args->json, "Describe the torrent as JSON");
-  cmd->callback(
+      .check(check_piece_size, "SIZE");
+  cmd.option("--tracker", options.trackers, "Tracker to announce to; each is a tier of its own")
+      .one_each()
+      .check(check_tracker, "URL");
+  cmd.option("--web-seed,--webseed", options.webseeds, "Web server that has the same files")
+      .one_each()
+      .check(check_web_seed, "URL");
+  cmd.flag("--private", options.is_private, "Find peers through the trackers only");
+  cmd.option("--comment", options.comment, "Text to put into the torrent");
+  cmd.option("--creation-date", options.creation_date,
+             "Seconds since 1970 to put into the torrent; by default no date")
+      .not_negative();
+  cmd.flag("--json", args->json, "Describe the torrent as JSON");
+  cmd.callback(
       [&context, args] { context.run = [&context, args] { return run_publish(context, *args); }; });
 }
 

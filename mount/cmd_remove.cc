@@ -58,18 +58,16 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_remove(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("remove", "Take a torrent out of a mount that runs");
+void add_remove(Command app, Context& context) {
+  const Command command = app.add("remove", "Take a torrent out of a mount that runs");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
-  command
-      ->add_option("NAME", options->name,
-                   "As the mount shows it (see list), or a path on the mount")
-      ->required();
-  command->add_option("--from", options->mountpoint, "Which mount; needed if several run")
-      ->type_name("MOUNTPOINT");
-  command->add_flag("--delete-data", options->delete_data,
-                    "Delete what the cache holds of it; default: it is kept for another time");
-  command->callback([options, &context] { context.run = [options] { return run(*options); }; });
+  command.option("NAME", options->name, "As the mount shows it (see list), or a path on the mount")
+      .required();
+  command.option("--from", options->mountpoint, "Which mount; needed if several run")
+      .type_name("MOUNTPOINT");
+  command.flag("--delete-data", options->delete_data,
+               "Delete what the cache holds of it; default: it is kept for another time");
+  command.callback([options, &context] { context.run = [options] { return run(*options); }; });
 }
 
 }  // namespace swarmfs::mount

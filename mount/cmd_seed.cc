@@ -85,16 +85,15 @@ int run_seed(const Context& context, const SeedOptions& options) {
 
 }  // namespace
 
-void add_seed(CLI::App& app, Context& context) {
+void add_seed(Command app, Context& context) {
   auto options = std::make_shared<SeedOptions>();
-  CLI::App* command = app.add_subcommand("seed", "Check local content and serve it until stopped");
-  command->add_option("manifest", options->manifest, kManifestHelp)->required();
-  add_metadata_timeout(*command, options->timeout_s);
-  command->add_option("path", options->path, "The file or folder, or the folder it is in")
-      ->required();
-  add_network_options(*command, options->network);
-  command->add_flag("--json", options->json, "Say when it is ready as JSON");
-  command->callback([&context, options] {
+  const Command command = app.add("seed", "Check local content and serve it until stopped");
+  command.option("manifest", options->manifest, kManifestHelp).required();
+  add_metadata_timeout(command, options->timeout_s);
+  command.option("path", options->path, "The file or folder, or the folder it is in").required();
+  add_network_options(command, options->network);
+  command.flag("--json", options->json, "Say when it is ready as JSON");
+  command.callback([&context, options] {
     context.run = [&context, options] { return run_seed(context, *options); };
   });
 }

@@ -4,7 +4,7 @@
 
 namespace swarmfs::mount {
 
-void add_status(CLI::App& app, Context& context) {
+void add_status(Command app, Context& context) {
   add_question(app, context, "status", "Show what mounts hold and do", &status_text);
 }
 

@@ -61,22 +61,22 @@ int run_tracker(const Context& context, const TrackerOptions& chosen) {
 
 }  // namespace
 
-void add_tracker(CLI::App& app, Context& context) {
+void add_tracker(Command app, Context& context) {
   auto chosen = std::make_shared<TrackerOptions>();
   chosen->listen = {"6969"};
-  CLI::App* command = app.add_subcommand(
-      "tracker", "Run a tracker for a private swarm, over HTTP and UDP, until interrupted");
+  const Command command =
+      app.add("tracker", "Run a tracker for a private swarm, over HTTP and UDP, until interrupted");
   command
-      ->add_option("--listen", chosen->listen,
-                   "Address and port, or a port on every address; may be repeated; port 0 is any")
-      ->capture_default_str();
+      .option("--listen", chosen->listen,
+              "Address and port, or a port on every address; may be repeated; port 0 is any")
+      .shown_default();
   command
-      ->add_option("--interval", chosen->interval,
-                   "Seconds between two announces of a peer; it is forgotten after two of them")
-      ->check(CLI::Range(10, 86400))
-      ->capture_default_str();
-  command->add_flag("--json", chosen->json, "Print the ready line as JSON");
-  command->callback([&context, chosen] {
+      .option("--interval", chosen->interval,
+              "Seconds between two announces of a peer; it is forgotten after two of them")
+      .range(10, 86400)
+      .shown_default();
+  command.flag("--json", chosen->json, "Print the ready line as JSON");
+  command.callback([&context, chosen] {
     context.run = [&context, chosen] { return run_tracker(context, *chosen); };
   });
 }

@@ -71,12 +71,12 @@ int run(const std::string& mountpoint) {
 
 }  // namespace
 
-void add_unmount(CLI::App& app, Context& context) {
-  auto* command =
-      app.add_subcommand("unmount", "End a mount; by force if its program does not answer");
+void add_unmount(Command app, Context& context) {
+  const Command command =
+      app.add("unmount", "End a mount; by force if its program does not answer");
   const auto mountpoint = std::make_shared<std::string>();  // lives as long as the callback
-  command->add_option("MOUNTPOINT", *mountpoint, "Where it is mounted")->required();
-  command->callback(
+  command.option("MOUNTPOINT", *mountpoint, "Where it is mounted").required();
+  command.callback(
       [mountpoint, &context] { context.run = [mountpoint] { return run(*mountpoint); }; });
 }
 

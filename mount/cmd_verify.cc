@@ -145,17 +145,16 @@ int run_verify(const Context& context, const VerifyArgs& args) {
 
 }  // namespace
 
-void add_verify(CLI::App& app, Context& context) {
-  CLI::App* const cmd =
-      app.add_subcommand("verify", "Hash local files again and name what does not match");
+void add_verify(Command app, Context& context) {
+  const Command cmd = app.add("verify", "Hash local files again and name what does not match");
   const auto args = std::make_shared<VerifyArgs>();
-  cmd->add_option("MANIFEST", args->manifest, kManifestHelp)->required();
-  add_metadata_timeout(*cmd, args->timeout_s);
-  add_route_options(*cmd, args->route);
-  cmd->add_option("PATH", args->path, "The files, or the folder they are in")->required();
-  cmd->add_flag("--json", args->json, "Write JSON");
-  cmd->footer("Exit status: 0 all matches, 4 files are missing or unreadable, 5 bytes differ.");
-  cmd->callback(
+  cmd.option("MANIFEST", args->manifest, kManifestHelp).required();
+  add_metadata_timeout(cmd, args->timeout_s);
+  add_route_options(cmd, args->route);
+  cmd.option("PATH", args->path, "The files, or the folder they are in").required();
+  cmd.flag("--json", args->json, "Write JSON");
+  cmd.footer("Exit status: 0 all matches, 4 files are missing or unreadable, 5 bytes differ.");
+  cmd.callback(
       [&context, args] { context.run = [&context, args] { return run_verify(context, *args); }; });
 }
 

@@ -105,16 +105,16 @@ int run(const Options& options) {
 
 }  // namespace
 
-void add_why(CLI::App& app, Context& context) {
-  auto* command = app.add_subcommand("why", "Say what a read waits for, now");
+void add_why(Command app, Context& context) {
+  const Command command = app.add("why", "Say what a read waits for, now");
   const auto options = std::make_shared<Options>();  // lives as long as the callback
   command
-      ->add_option("PATH|PID", options->about,
-                   "A file, folder or mount point; or a process whose reads wait")
-      ->required();
-  command->add_flag("--json", options->as_json,
-                    "Print JSON: an object for a path, an array of mounts for a process");
-  command->callback([options, &context] { context.run = [options] { return run(*options); }; });
+      .option("PATH|PID", options->about,
+              "A file, folder or mount point; or a process whose reads wait")
+      .required();
+  command.flag("--json", options->as_json,
+               "Print JSON: an object for a path, an array of mounts for a process");
+  command.callback([options, &context] { context.run = [options] { return run(*options); }; });
 }
 
 }  // namespace swarmfs::mount

@@ -1,13 +1,13 @@
 // The commands of the swarmfs program, one function each to add it to the command line.
 #pragma once
 
-#include <spdlog/logger.h>
+#include <spdlog/fwd.h>
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "mount/command_line.h"
 #include "mount/exit_codes.h"
 #include "mount/report.h"
 #include "swarm/base/result.h"
@@ -30,32 +30,32 @@ struct Context {
 inline constexpr const char* kManifestHelp =
     ".torrent file, magnet link, info hash, or URL of a .torrent file";
 /// --metadata-timeout: how long a link is followed.
-inline void add_metadata_timeout(CLI::App& command, unsigned& seconds) {
+inline void add_metadata_timeout(Command command, unsigned& seconds) {
   command
-      .add_option("--metadata-timeout", seconds,
-                  "Give up a link that has not led to its torrent in so many seconds; 0: never")
-      ->capture_default_str();
+      .option("--metadata-timeout", seconds,
+              "Give up a link that has not led to its torrent in so many seconds; 0: never")
+      .shown_default();
 }
 
-void add_publish(CLI::App& app, Context& context);
-void add_inspect(CLI::App& app, Context& context);
-void add_verify(CLI::App& app, Context& context);
-void add_tracker(CLI::App& app, Context& context);
-void add_dht(CLI::App& app, Context& context);
-void add_seed(CLI::App& app, Context& context);
-void add_get(CLI::App& app, Context& context);
-void add_mount(CLI::App& app, Context& context);
-void add_status(CLI::App& app, Context& context);
-void add_why(CLI::App& app, Context& context);
-void add_pause(CLI::App& app, Context& context);
-void add_resume(CLI::App& app, Context& context);
-void add_limit(CLI::App& app, Context& context);
-void add_pin(CLI::App& app, Context& context);
-void add_unpin(CLI::App& app, Context& context);
-void add_prefetch(CLI::App& app, Context& context);
-void add_add(CLI::App& app, Context& context);
-void add_remove(CLI::App& app, Context& context);
-void add_list(CLI::App& app, Context& context);
-void add_unmount(CLI::App& app, Context& context);
+void add_publish(Command app, Context& context);
+void add_inspect(Command app, Context& context);
+void add_verify(Command app, Context& context);
+void add_tracker(Command app, Context& context);
+void add_dht(Command app, Context& context);
+void add_seed(Command app, Context& context);
+void add_get(Command app, Context& context);
+void add_mount(Command app, Context& context);
+void add_status(Command app, Context& context);
+void add_why(Command app, Context& context);
+void add_pause(Command app, Context& context);
+void add_resume(Command app, Context& context);
+void add_limit(Command app, Context& context);
+void add_pin(Command app, Context& context);
+void add_unpin(Command app, Context& context);
+void add_prefetch(Command app, Context& context);
+void add_add(Command app, Context& context);
+void add_remove(Command app, Context& context);
+void add_list(Command app, Context& context);
+void add_unmount(Command app, Context& context);
 
 }  // namespace swarmfs::mount

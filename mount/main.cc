@@ -1,5 +1,5 @@
 // swarmfs: mount, seed and publish files that live in a swarm.
-#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <span>
@@ -7,23 +7,23 @@
 #include <utility>
 #include <vector>
 
+#include "mount/command_line.h"
 #include "mount/commands.h"
 #include "mount/mount_helper.h"
 #include "mount/route_options.h"
 
 int main(int argc, char** argv) {
   using namespace swarmfs::mount;
-  CLI::App app{"swarmfs: use a file that lives in a swarm, before it is downloaded", "swarmfs"};
-  app.set_version_flag("--version", "swarmfs " SWARMFS_VERSION);
-  app.require_subcommand(1);
-  app.fallthrough();
+  Program program("swarmfs", "swarmfs: use a file that lives in a swarm, before it is downloaded",
+                  "swarmfs " SWARMFS_VERSION);
+  const Command app = program.top();
   Context context;
-  app.add_flag_function(
+  app.counted_flag(
       "-v,--verbose", [&](std::int64_t n) { context.verbosity = static_cast<int>(n); },
       "Say more; twice for every peer");
-  app.add_flag_callback(
+  app.flag(
       "-q,--quiet", [&] { context.verbosity = -1; }, "Say only errors");
-  app.add_option("--log-file", context.log_file, "Write the log here instead of stderr");
+  app.option("--log-file", context.log_file, "Write the log here instead of stderr");
   app.footer(
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 bad manifest, 4 file or disk problem,\n"
       "5 data does not match, 6 network or no peers, 7 in use.");
@@ -59,13 +59,9 @@ int main(int argc, char** argv) {
     args = std::move(*translated);
   }
   try {
-    std::reverse(args.begin(), args.end());  // as CLI11 takes them, less the program's name
-    args.pop_back();
-    app.parse(std::move(args));
+    if (const auto ended = program.parse(std::move(args))) return *ended;
     hide_proxy_passwords(std::span(argv, static_cast<std::size_t>(argc)));
     return context.run();
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kOk : kUsage;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "swarmfs: %s\n", e.what());
     return kFailed;

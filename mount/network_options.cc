@@ -10,55 +10,54 @@
 
 namespace swarmfs::mount {
 
-void add_network_options(CLI::App& command, NetworkOptions& options) {
+void add_network_options(Command command, NetworkOptions& options) {
   command
-      .add_option("--listen", options.listen,
-                  "Accept peers at this address and port, or port alone (default: 6881 on every "
-                  "address, or another if that is taken)")
-      ->type_name("A:P")
-      ->allow_extra_args(false);
-  command.add_option("--peer", options.peers, "Connect to this peer, without any tracker")
-      ->type_name("A:P")
-      ->allow_extra_args(false);
+      .option("--listen", options.listen,
+              "Accept peers at this address and port, or port alone (default: 6881 on every "
+              "address, or another if that is taken)")
+      .type_name("A:P")
+      .one_each();
+  command.option("--peer", options.peers, "Connect to this peer, without any tracker")
+      .type_name("A:P")
+      .one_each();
   command
-      .add_option_function<std::string>(
+      .option(
           "--encryption",
-          [&options](const std::string& text) {
+          [&options](const std::string& text) -> Result<> {
             static const std::map<std::string, net::Encryption> kPolicies{
                 {"prefer", net::Encryption::prefer},
                 {"require", net::Encryption::require},
                 {"forbid", net::Encryption::forbid}};
             const auto policy = kPolicies.find(text);
             if (policy == kPolicies.end())
-              throw CLI::ValidationError("--encryption",
-                                         "is prefer, require or forbid, not '" + text + "'");
+              return fail(ErrorKind::bad_input, "is prefer, require or forbid, not '" + text + "'");
             options.encryption = policy->second;
+            return {};
           },
           "prefer: take peers with and without it, and dial with it who hangs up without (the "
           "default); require: nobody without it; forbid: nobody with it")
-      ->type_name("prefer|require|forbid");
+      .type_name("prefer|require|forbid");
   command
-      .add_option(
-          "--web-seed", options.web_seeds,
-          "Fetch from this web server too, which has the same files (it may be a local one)")
-      ->type_name("URL")
-      ->allow_extra_args(false);
-  command.add_flag_callback(
+      .option("--web-seed", options.web_seeds,
+              "Fetch from this web server too, which has the same files (it may be a local one)")
+      .type_name("URL")
+      .one_each();
+  command.flag(
       "--no-web-seeds", [&options] { options.manifest_web_seeds = false; },
       "Leave the web seeds that a torrent names alone");
   command
-      .add_flag("--no-dht", options.no_dht,
-                "Do not use the distributed hash table, which finds peers without a tracker")
-      ->envname("SWARMFS_NO_DHT");
+      .flag("--no-dht", options.no_dht,
+            "Do not use the distributed hash table, which finds peers without a tracker")
+      .env("SWARMFS_NO_DHT");
   command
-      .add_flag("--no-lsd", options.no_lsd,
-                "Do not announce torrents to the local network, or seek peers there")
-      ->envname("SWARMFS_NO_LSD");
+      .flag("--no-lsd", options.no_lsd,
+            "Do not announce torrents to the local network, or seek peers there")
+      .env("SWARMFS_NO_LSD");
   add_dht_options(command, options);
   command
-      .add_flag("--no-port-mapping", options.no_port_mapping,
-                "Do not ask the router to lead the port to this machine (PCP, NAT-PMP, UPnP)")
-      ->envname("SWARMFS_NO_PORT_MAPPING");
+      .flag("--no-port-mapping", options.no_port_mapping,
+            "Do not ask the router to lead the port to this machine (PCP, NAT-PMP, UPnP)")
+      .env("SWARMFS_NO_PORT_MAPPING");
   // Before any fork: a worker that goes on for another one asks for the same mappings.
   std::random_device random;
   for (std::uint8_t& byte : options.mapping_secret) byte = static_cast<std::uint8_t>(random());
@@ -66,46 +65,44 @@ void add_network_options(CLI::App& command, NetworkOptions& options) {
   add_rate_option(command, "--limit-down", "Fetch no faster than this", options.limits.down_bps);
   add_rate_option(command, "--limit-up", "Serve no faster than this", options.limits.up_bps);
   command
-      .add_option_function<std::vector<std::string>>(
+      .each(
           "--schedule",
-          [&options](const std::vector<std::string>& texts) {
-            for (const std::string& text : texts) {
-              auto rule = RateRule::parse(text);
-              if (!rule) throw CLI::ValidationError("--schedule", rule.error().message);
-              options.schedule.push_back(std::move(*rule));
-            }
+          [&options](const std::string& text) -> Result<> {
+            auto rule = RateRule::parse(text);
+            if (!rule) return rule.error();
+            options.schedule.push_back(std::move(*rule));
+            return {};
           },
           "Limits of all torrents together by the time of day, instead of --limit-down and "
           "--limit-up, such as 22:00-07:00,mon-fri=none/1M; of several the first that fits")
-      ->type_name("HH:MM-HH:MM[,DAYS]=DOWN/UP")
-      ->allow_extra_args(false);
+      .type_name("HH:MM-HH:MM[,DAYS]=DOWN/UP")
+      .one_each();
   command
-      .add_option("--max-connections", options.limits.connections,
-                  "Peers that all torrents together are connected to at most; 0: as many as each "
-                  "of them may be")
-      ->check(CLI::Range(0U, kMostConnections))
-      ->type_name("N");
+      .option("--max-connections", options.limits.connections,
+              "Peers that all torrents together are connected to at most; 0: as many as each "
+              "of them may be")
+      .range(0U, kMostConnections)
+      .type_name("N");
   command
-      .add_option("--max-peers", options.max_peers,
-                  "Peers that each torrent is connected to at most")
-      ->check(CLI::Range(1U, kMostConnections))
-      ->type_name("N")
-      ->capture_default_str();
-  command.add_flag("--utp", options.utp, "Speak uTP (over UDP) with peers too, not TCP alone");
-  command.add_flag("--no-tcp", options.no_tcp)->group("");  // hidden: it leaves most peers out
+      .option("--max-peers", options.max_peers, "Peers that each torrent is connected to at most")
+      .range(1U, kMostConnections)
+      .type_name("N")
+      .shown_default();
+  command.flag("--utp", options.utp, "Speak uTP (over UDP) with peers too, not TCP alone");
+  command.flag("--no-tcp", options.no_tcp).hidden();  // it leaves most peers out
 }
 
-void add_dht_options(CLI::App& command, NetworkOptions& options) {
+void add_dht_options(Command command, NetworkOptions& options) {
   command
-      .add_option("--dht-bootstrap", options.dht_bootstrap,
-                  "Enter the DHT by this node instead of the public ones")
-      ->type_name("HOST:PORT")
-      ->allow_extra_args(false);
+      .option("--dht-bootstrap", options.dht_bootstrap,
+              "Enter the DHT by this node instead of the public ones")
+      .type_name("HOST:PORT")
+      .one_each();
   command
-      .add_option("--dht-table", options.dht_table,
-                  "Keep good DHT nodes in this file for the next run (default: dht.nodes in the "
-                  "cache, or nowhere with --dht-bootstrap)")
-      ->type_name("FILE");
+      .option("--dht-table", options.dht_table,
+              "Keep good DHT nodes in this file for the next run (default: dht.nodes in the "
+              "cache, or nowhere with --dht-bootstrap)")
+      .type_name("FILE");
 }
 
 static bool loopback_alone(const std::vector<Endpoint>& listen) {

@@ -1,13 +1,13 @@
 // The options that every command with peers has, read into plain values.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "mount/command_line.h"
 #include "mount/limits.h"
 #include "mount/rate_schedule.h"
 #include "mount/rate_text.h"
@@ -43,22 +43,23 @@ struct NetworkOptions {
 /// Adds --listen, --peer, --encryption, --web-seed, --no-web-seeds, --no-dht, --no-lsd,
 /// --dht-bootstrap, --dht-table, --limit-down, --limit-up, --schedule, --max-connections,
 /// --max-peers, --utp, --no-port-mapping, those of add_route_options() and, for tests, --no-tcp.
-void add_network_options(CLI::App& command, NetworkOptions& options);
+void add_network_options(Command command, NetworkOptions& options);
 
 /// An option that takes a rate: bytes a second, 0 for no limit. `into` outlives parsing.
 template <class Rate>
-void add_rate_option(CLI::App& command, const std::string& name, const std::string& help,
+void add_rate_option(Command command, const std::string& name, const std::string& help,
                      Rate& into) {
   command
-      .add_option_function<std::string>(
+      .option(
           name,
-          [&into, name](const std::string& text) {
+          [&into](const std::string& text) -> Result<> {
             const auto rate = parse_rate(text);
-            if (!rate) throw CLI::ValidationError(name, rate.error().message);
+            if (!rate) return rate.error();
             into = *rate;
+            return {};
           },
           help + ": 500K, 2M, 10Mbit; none for no limit")
-      ->type_name("RATE");
+      .type_name("RATE");
 }
 
 /// "A:P", or a port alone for every address of this machine. Error: bad_input, naming the text.
@@ -77,7 +78,7 @@ bool seeks_locally(const NetworkOptions& options, const std::vector<Endpoint>& l
 std::optional<net::PortMappingConfig> port_mapping_config(const NetworkOptions& options,
                                                           const net::Route& route);
 /// The part of the above that `swarmfs dht` has as well.
-void add_dht_options(CLI::App& command, NetworkOptions& options);
+void add_dht_options(Command command, NetworkOptions& options);
 /// "A:P" each. Error: bad_input, naming the text.
 Result<std::vector<Endpoint>> peer_addresses(const std::vector<std::string>& texts);
 /// Error: bad_input, naming the text that is no http or https URL.

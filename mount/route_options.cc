@@ -15,61 +15,67 @@ static constexpr const char* kUrlVariable = "SWARMFS_PROXY";
 static constexpr const char* kPasswordVariable = "SWARMFS_PROXY_PASSWORD";
 
 /// No error repeats the text, which may hold a password.
-static wire::ProxyUrl parse_proxy(const std::string& option, const std::string& text) {
+static Result<wire::ProxyUrl> parse_proxy(const std::string& text) {
   auto url = wire::ProxyUrl::parse(text);
-  if (!url) throw CLI::ValidationError(option, url.error().message);
+  if (!url) return url;
   const char* const password = std::getenv(kPasswordVariable);
-  if (password == nullptr || *password == 0) return *url;
+  if (password == nullptr || *password == 0) return url;
   if (url->user.empty())
-    throw CLI::ValidationError(option, std::string(kPasswordVariable) +
-                                           " is set, and the proxy has no user name: give " +
-                                           "one, as in socks5://user@" +
-                                           wire::ProxyTarget(url->host, url->port).to_string());
+    return fail(ErrorKind::bad_input, std::string(kPasswordVariable) +
+                                          " is set, and the proxy has no user name: give " +
+                                          "one, as in socks5://user@" +
+                                          wire::ProxyTarget(url->host, url->port).to_string());
   url->password = password;
   if (url->password.size() > 255)
-    throw CLI::ValidationError(option, std::string(kPasswordVariable) + " is over 255 bytes long");
-  return *url;
+    return fail(ErrorKind::bad_input, std::string(kPasswordVariable) + " is over 255 bytes long");
+  return url;
 }
 
-void add_route_options(CLI::App& command, RouteOptions& options) {
-  CLI::Option* const proxy =
+static Result<> set_proxy(RouteOptions& options, const std::string& text) {
+  auto proxy = parse_proxy(text);
+  if (!proxy) return proxy.error();
+  options.proxy = std::move(*proxy);
+  return {};
+}
+
+void add_route_options(Command command, RouteOptions& options) {
+  const Option proxy =
       command
-          .add_option_function<std::string>(
-              "--proxy",
-              [&options](const std::string& text) { options.proxy = parse_proxy("--proxy", text); },
+          .option(
+              "--proxy", [&options](const std::string& text) { return set_proxy(options, text); },
               "Everything goes through this proxy (socks5://, or http:// by CONNECT), names "
               "included, or nowhere; nothing listens. Others on this machine see the command line: "
               "put a password into --proxy-file, or the environment (SWARMFS_PROXY_PASSWORD)")
-          ->type_name("socks5://[USER[:PASSWORD]@]HOST:PORT")
-          ->envname(kUrlVariable);
+          .type_name("socks5://[USER[:PASSWORD]@]HOST:PORT")
+          .env(kUrlVariable);
   command
-      .add_option_function<std::string>(
+      .option(
           "--proxy-file",
-          [&options](const std::string& path) {
+          [&options](const std::string& path) -> Result<> {
             std::ifstream in(path);
             std::string line;
             if (!std::getline(in, line))
-              throw CLI::ValidationError("--proxy-file", path + ": cannot be read, or is empty");
+              return fail(ErrorKind::bad_input, path + ": cannot be read, or is empty");
             while (!line.empty() && (line.back() == ' ' || line.back() == '\r')) line.pop_back();
-            options.proxy = parse_proxy("--proxy-file", line);
+            return set_proxy(options, line);
           },
           "The same, from the first line of a file")
-      ->type_name("FILE")
-      ->excludes(proxy);
+      .type_name("FILE")
+      .excludes(proxy);
   command
-      .add_option("--interface", options.interface,
-                  "Everything goes by this network interface, or the one with this address, or "
-                  "nowhere")
-      ->type_name("NAME|ADDRESS");
+      .option("--interface", options.interface,
+              "Everything goes by this network interface, or the one with this address, or "
+              "nowhere")
+      .type_name("NAME|ADDRESS");
   command
-      .add_option("--ip-filter", options.ip_filters,
-                  "Nothing goes to the addresses of this list and nothing comes from them: peers, "
-                  "trackers, web seeds and DHT nodes, but for name servers and the proxy. eMule "
-                  "DAT, PeerGuardian text, or addresses and networks a line each, with gzip or "
-                  "without; may be given several times; SIGHUP has it read again")
-      ->type_name("FILE")
-      ->allow_extra_args(false)
-      ->transform([](const std::string& path) {  // where we are may change before it is read again
+      .option("--ip-filter", options.ip_filters,
+              "Nothing goes to the addresses of this list and nothing comes from them: peers, "
+              "trackers, web seeds and DHT nodes, but for name servers and the proxy. eMule "
+              "DAT, PeerGuardian text, or addresses and networks a line each, with gzip or "
+              "without; may be given several times; SIGHUP has it read again")
+      .type_name("FILE")
+      .one_each()
+      .transform([](const std::string& path) {  // where we are may change before it is read again
         return std::filesystem::absolute(path).string();
       });
 }

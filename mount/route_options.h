@@ -3,13 +3,13 @@
 
 #include <spdlog/logger.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "mount/command_line.h"
 #include "swarm/base/result.h"
 #include "swarm/net/route.h"
 
@@ -22,7 +22,7 @@ struct RouteOptions {
 };
 
 /// Adds --proxy, --proxy-file, --interface and --ip-filter.
-void add_route_options(CLI::App& command, RouteOptions& options);
+void add_route_options(Command command, RouteOptions& options);
 
 /// Looks the proxy's name up, and reads the lists of the filter; the logger hears how much of them
 /// is not understood. The route has a filter if there are lists. Errors: bad_input, not_found,
