@@ -82,6 +82,13 @@ int run_publish(const Context& context, const PublishArgs& args) {
   return kOk;
 }
 
+Result<metainfo::Format> parse_format(const std::string& text) {
+  if (text == "hybrid") return metainfo::Format::hybrid;
+  if (text == "v2") return metainfo::Format::v2;
+  if (text == "v1") return metainfo::Format::v1;
+  return fail(ErrorKind::bad_input, "'" + text + "' is not hybrid, v2 or v1");
+}
+
 Result<> check_piece_size(const std::string& text) {
   const auto size = parse_size(text);
   if (size && std::has_single_bit(*size) && *size >= (16 << 10) && *size <= (512 << 20)) return {};
@@ -111,10 +118,15 @@ void add_publish(Command app, Context& context) {
   metainfo::PublishOptions& options = args->options;
   cmd.option("PATH", args->path, "File or folder to publish").required();
   cmd.option("-o,--output", args->out, "Torrent file to write").required();
-  using metainfo::Format;
-  cmd.choice("--format", options.format,
-             {{"hybrid", Format::hybrid}, {"v2", Format::v2}, {"v1", Format::v1}},
-             "hybrid (default), v2 or v1")
+  cmd.option(
+         "--format",
+         [&options](const std::string& text) -> Result<> {
+           const auto format = parse_format(text);
+           if (!format) return format.error();
+           options.format = *format;
+           return {};
+         },
+         "hybrid (default), v2 or v1")
       .text("hybrid|v2|v1");
   cmd.option(
          "--piece-size",

@@ -104,14 +104,6 @@ Option Command::each(const std::string& names, Parser parse, const std::string& 
       help));
 }
 
-Option Command::choice(const std::string& names, std::function<void(std::uint8_t)> set,
-                       const std::map<std::string, std::uint8_t>& values,
-                       const std::string& help) const {
-  return Option(app_->add_option_function<std::uint8_t>(names, std::move(set), help)
-                    ->type_name("ENUM")
-                    ->transform(CLI::Transformer(values)));
-}
-
 Option Command::flag(const std::string& names, bool& into, const std::string& help) const {
   return Option(app_->add_flag(names, into, help));
 }

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,16 +84,6 @@ class Command {
   Option option(const std::string& names, Parser parse, const std::string& help) const;
   /// Several values, in their order.
   Option each(const std::string& names, Parser parse, const std::string& help) const;
-  /// One of an enumeration's values, by its name; its number does as well.
-  template <class Enum>
-  Option choice(const std::string& names, Enum& into, const std::map<std::string, Enum>& values,
-                const std::string& help) const {
-    static_assert(sizeof(Enum) == 1);
-    std::map<std::string, std::uint8_t> numbers;
-    for (const auto& [name, value] : values) numbers[name] = static_cast<std::uint8_t>(value);
-    const auto set = [&into](std::uint8_t number) { into = static_cast<Enum>(number); };
-    return choice(names, set, numbers, help);
-  }
 
   /// After '!' stands a name that clears it: "--reads-exempt,!--no-reads-exempt".
   Option flag(const std::string& names, bool& into, const std::string& help = {}) const;
@@ -111,9 +100,6 @@ class Command {
  private:
   friend class Program;
   explicit Command(CLI::App* app) : app_(app) {}
-
-  Option choice(const std::string& names, std::function<void(std::uint8_t)> set,
-                const std::map<std::string, std::uint8_t>& values, const std::string& help) const;
 
   CLI::App* app_;
 };
