@@ -107,6 +107,14 @@ static json schedule_json(const std::optional<std::string>& rule) {
   return {{"rule", rule->empty() ? json() : json(*rule)}};
 }
 
+/// `interface`: as the user named it, or empty.
+static json route_json(const net::Route& route, const std::string& interface) {
+  const auto named = [](const std::string& name) { return name.empty() ? json() : json(name); };
+  return {{"proxy", named(route.proxy_name())},
+          {"interface", named(interface)},
+          {"interface_there", route.interface_index() != 0}};
+}
+
 static json dht_json(const std::optional<std::vector<net::DhtService::NodeStatus>>& nodes) {
   std::size_t good = 0, torrents = 0, peers = 0;
   for (const auto& node : nodes.value_or(std::vector<net::DhtService::NodeStatus>{})) {
@@ -170,6 +178,7 @@ json MountService::status() {
           {"port", node_->port()},
           {"limits", limits_json(node_->limits())},
           {"schedule", schedule_json(node_->scheduled())},
+          {"route", route_json(*node_->route(), options_.network.route.interface)},
           {"dht", dht_json(answer_by(until, dht))},
           {"port_mapping", mapping_json(answer_by(until, mapping).value_or(Mapped{}))},
           {"reads", fuse.reads},

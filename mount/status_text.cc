@@ -79,6 +79,19 @@ std::string mapping_line(const json& status) {
   return at.empty() ? "" : "  reached at " + at + " (" + text_of(*mapping, "method") + ")\n";
 }
 
+/// By which way everything goes, if one was asked for.
+std::string route_lines(const json& status) {
+  const auto route = status.find("route");
+  if (route == status.end() || !route->is_object()) return "";
+  std::string lines;
+  if (const std::string proxy = text_of(*route, "proxy"); !proxy.empty())
+    lines += "  through " + proxy + ", or nowhere\n";
+  const std::string interface = text_of(*route, "interface");
+  if (interface.empty()) return lines;
+  const bool there = route->value("interface_there", json(true)) != false;
+  return lines + "  by " + interface + (there ? "" : ", which is not there now") + ", or nowhere\n";
+}
+
 }  // namespace
 
 std::string status_text(const json& status) {
@@ -86,7 +99,7 @@ std::string status_text(const json& status) {
   std::string text = text_of(status, "mountpoint") + "\n";
   for (const auto& torrent : objects_of(status, "torrents")) text += torrent_lines(torrent);
   return text + latency_line(status) + dht_line(status) + mapping_line(status) +
-         schedule_line(status);
+         route_lines(status) + schedule_line(status);
 }
 
 std::string status_line(const json& status) {

@@ -230,6 +230,20 @@ class Routes(rig.NetCase):
         get = self.start_get(torrent, "--peer", f"{self.middle.ip4}:6881", timeout=3)
         self.assertEqual(get.wait(40), 6, get.tail())
 
+    def test_status_says_which_way_it_goes(self):
+        rig.skip(clients.SwarmFsMount.absent())
+        torrent, _ = self.tree("v1")
+        self.second_device(self.me)
+        proxy = proxies.Scripted(self.middle, ("me", "secret"))
+        mount = clients.SwarmFsMount(self.me)
+        mount.download(torrent, self.net.dir / "mnt", extra=(
+            "--proxy", f"http://me:secret@{proxy.at}", "--interface", "eth1"))
+        self.assertEqual(mount.status()["route"], {
+            "proxy": f"http://{proxy.at}", "interface": "eth1", "interface_there": True})
+        rig.batch(self.me.ns, "link del eth1")
+        self.assertIs(mount.status()["route"]["interface_there"], False)
+        self.assertEqual(mount.unmount(), 0)
+
     @LONG
     def test_an_interface_goes_and_comes_back(self):
         torrent, expected = self.tree("v1", {"big": 12 * content.MIB})

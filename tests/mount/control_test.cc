@@ -202,6 +202,14 @@ TEST(StatusText, RendersTorrentsAndDisarmsNames) {
   EXPECT_EQ(status_text(mapped), status_text(status) + "  reached at 203.0.113.9:6881 (PCP)\n");
   mapped["port_mapping"]["tcp"] = nullptr;
   EXPECT_EQ(status_text(mapped), status_text(status));
+  auto routed = status;
+  routed["route"] = {
+      {"proxy", "socks5://192.0.2.1:1080"}, {"interface", nullptr}, {"interface_there", true}};
+  EXPECT_EQ(status_text(routed),
+            status_text(status) + "  through socks5://192.0.2.1:1080, or nowhere\n");
+  routed["route"] = {{"proxy", nullptr}, {"interface", "wg0"}, {"interface_there", false}};
+  EXPECT_EQ(status_text(routed),
+            status_text(status) + "  by wg0, which is not there now, or nowhere\n");
   EXPECT_EQ(status_text(json::array()), "");
   EXPECT_EQ(status_text({{"mountpoint", 7}, {"torrents", {1, {{"name", 2}}}}}).substr(0, 1), "\n");
 }
