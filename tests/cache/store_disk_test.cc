@@ -222,7 +222,9 @@ TEST(StoreOnDisk, KeepsEveryFlushedPieceWhenTheProcessIsKilled) {
     ::close(pipe_ends[1]);
     // Every other one is killed only after it has flushed, however slow the machine is.
     pollfd told{pipe_ends[0], POLLIN, 0};
-    if (round % 2 == 0) ASSERT_EQ(::poll(&told, 1, 30000), 1);
+    if (round % 2 == 0) {
+      ASSERT_EQ(::poll(&told, 1, 30000), 1);
+    }
     ::usleep(30000 + rng() % 60000);
     ::kill(child, SIGKILL);
     int status = 0;
