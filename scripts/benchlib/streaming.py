@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 
+from .cases import chosen
+
 ALLOWED_CC = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 CASES = ("start-v2", "start-v1", "start-magnet", "start-dht", "metadata", "random-v2", "random-v1",
          "seeks", "player", "crowd", "sequential")
@@ -32,10 +34,7 @@ def arguments(words):
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
     args = parser.parse_args(words)
-    args.cases = args.cases.split(",") if args.cases else list(CASES)
-    for name in args.cases:
-        if name not in CASES:
-            parser.error(f"there is no case {name!r}; there are {', '.join(CASES)}")
+    args.cases = chosen(parser, args.cases, CASES)
     if args.cc and args.cc not in ALLOWED_CC.read_text().split():
         # Namespaces may use only what everybody may, and it is not for a benchmark to change that.
         parser.error(f"hosts may not use {args.cc} here: it is not in {ALLOWED_CC}")

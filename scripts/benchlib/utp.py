@@ -3,6 +3,7 @@
 Rates are of what the packets of a seed carry, as a share of 100 Mbit/s; CPU is of both ends.
 """
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,6 +13,8 @@ import sys
 import time
 import types
 
+from .cases import chosen
+from .figures import SUBJECT, Figure, markdown
 from .process import cpu_seconds
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -31,21 +34,19 @@ def arguments(words):
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
     args = parser.parse_args(words)
-    args.cases = args.cases.split(",") if args.cases else list(CASES)
-    for name in args.cases:
-        if name not in CASES:
-            parser.error(f"there is no case {name!r}; there are {', '.join(CASES)}")
+    args.cases = chosen(parser, args.cases, CASES)
     return args
 
 
 class Bench:
     def __init__(self, binary, quick):
         self.binary, self.seconds = binary, 12 if quick else 30
-        self.figures = []  # (what, value, unit, limit, at least)
+        self.figures = []
 
     def note(self, what, value, unit, limit=None, at_least=True):
-        self.figures.append((what, value, unit, limit, at_least))
-        print(f"{what}: {value:.3g} {unit}", file=sys.stderr, flush=True)
+        goal = "" if limit is None else f"{'>=' if at_least else '<='} {limit:.3g}"
+        self.figures.append(Figure(what, unit, {SUBJECT: value}, limit, goal, at_least))
+        print(f"{what}: {self.figures[-1].cell(SUBJECT)}", file=sys.stderr, flush=True)
 
     def pair(self, lab, size, rtt, trackers=(), **how):
         """Two hosts, and a torrent of one file that lies at the first. `how` is the second's link."""
@@ -174,14 +175,12 @@ def main(words, prepare, build):
     for name in args.cases:
         getattr(bench, name)(Netlab)
     print(f"{os.cpu_count()} cores, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}\n")
-    print("| case | figure | goal | |\n|---|---:|---:|---|")
-    missed = False
-    for what, value, unit, limit, at_least in bench.figures:
-        met = None if limit is None else value >= limit if at_least else value <= limit
-        missed = missed or met is False
-        goal = "" if limit is None else f"{'>=' if at_least else '<='} {limit:.3g}"
-        print(f"| {what} | {value:.3g} {unit} | {goal} | "
-              f"{ {None: '', True: 'met', False: '**missed**'}[met]} |")
+    lines = [["case", "figure", "goal", ""], ["---", "---:", "---", "---"]]
+    verdicts = {None: "", True: "met", False: "**missed**"}
+    for figure in bench.figures:
+        lines.append([figure.label, figure.cell(SUBJECT), figure.goal, verdicts[figure.met()]])
+    print(markdown(lines))
     if args.json:
-        args.json.write_text(json.dumps([list(f) for f in bench.figures], indent=1) + "\n")
-    return 1 if args.check and missed else 0
+        args.json.write_text(json.dumps(
+            [{**dataclasses.asdict(f), "met": f.met()} for f in bench.figures], indent=1) + "\n")
+    return 1 if args.check and any(f.met() is False for f in bench.figures) else 0
