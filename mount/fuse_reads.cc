@@ -13,6 +13,7 @@
 #include "mount/libfuse.h"
 #include "mount/read_ticket.h"
 #include "mount/reader_thread.h"
+#include "swarm/base/now.h"
 
 namespace swarmfs::mount {
 
@@ -20,8 +21,6 @@ namespace {
 
 constexpr Duration kExpiryScan = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxIov = 1000;  // IOV_MAX is 1024, libfuse adds its header
-
-TimePoint now() { return std::chrono::steady_clock::now(); }
 
 /// All of the content or an error, never less.
 void reply_content(fuse_req* req, const Content& content) {

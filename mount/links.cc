@@ -7,6 +7,7 @@
 
 #include "mount/answer_by.h"
 #include "mount/format.h"
+#include "swarm/base/now.h"
 
 namespace swarmfs::mount {
 
@@ -15,8 +16,6 @@ using namespace std::chrono_literals;
 
 /// How long the loop may take to say how they do.
 static constexpr Duration kAnswerTime = 500ms;
-
-static TimePoint now() { return std::chrono::steady_clock::now(); }
 
 struct Links::Entry {
   enum class State : std::uint8_t { waiting, turning, broken };

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <utility>
 
+#include "swarm/base/now.h"
+
 namespace swarmfs::mount {
 
 namespace {
@@ -11,8 +13,6 @@ namespace {
 /// Reads that began to wait here have ids that no swarm gives.
 constexpr std::uint64_t kOurs = std::uint64_t{1} << 63;
 bool is_ours(ReadId read) { return (read.value & kOurs) != 0; }
-
-TimePoint now() { return std::chrono::steady_clock::now(); }
 
 /// What a reader gets: whatever is wrong with the cache, to a program it is a disk that fails.
 Error for_readers(const Error& why) {

@@ -7,6 +7,7 @@
 
 #include "mount/torrent_spec.h"
 #include "swarm/base/hex.h"
+#include "swarm/base/now.h"
 
 namespace swarmfs::mount {
 
@@ -18,8 +19,6 @@ using namespace std::chrono_literals;
 /// and mount in a row must work. Who uses it longer than that keeps it.
 static constexpr Duration kBusyTime = 4s;
 static constexpr Duration kBusyPause = 50ms;
-
-static TimePoint now() { return std::chrono::steady_clock::now(); }
 
 const char* name_of(Origin::Kind kind) {
   switch (kind) {

@@ -56,7 +56,7 @@ EXTERNAL = (
 IMPURE = re.compile(
     r"::now\s*\(|\brandom_device\b|\bclock_gettime\s*\(|\bgettimeofday\s*\(|\bgetrandom\s*\("
     r"|\bRAND_bytes\s*\(|\bs?rand\s*\(")
-IMPURE_HOMES = ("swarm/net", "mount", "tests", "cache/clock")
+IMPURE_HOMES = ("swarm/base/now", "swarm/net", "mount", "tests", "cache/clock")
 # Sockets of the internet are opened in one place, which knows where they may go (net::Route).
 SOCKETS = re.compile(
     r"\basync_connect\b|\basio::connect\b|\b(?:AF_INET6?|PF_INET6?)\s*,\s*SOCK_"
@@ -104,6 +104,8 @@ def check_includes(path, text):
                 yield line, f'"{name}": name the file by its path from the top of the tree'
             elif not within(name, (layer,) + LAYERS[layer]):
                 yield line, f"{layer} may not include {target} ({name})"
+            elif name == "swarm/base/now.h" and not within(path, IMPURE_HOMES):
+                yield line, "a clock: time and randomness come in as arguments here"
             continue
         for pattern, homes in EXTERNAL:
             if re.match(pattern, name):

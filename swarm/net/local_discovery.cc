@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "swarm/base/hex.h"
+#include "swarm/base/now.h"
 #include "swarm/net/addresses.h"
 #include "swarm/wire/local_discovery.h"
 
@@ -16,8 +17,6 @@ namespace asio = boost::asio;
 namespace multicast = asio::ip::multicast;
 using asio::ip::udp;
 using boost::system::error_code;
-
-static TimePoint now() { return std::chrono::steady_clock::now(); }
 
 /// By which we know our own announces, which come back to us.
 static std::string make_cookie() {

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <random>
 
+#include "swarm/base/now.h"
 #include "swarm/net/resolver.h"
 #include "swarm/net/task.h"
 
@@ -11,8 +12,6 @@ namespace swarmfs::net {
 namespace asio = boost::asio;
 
 static constexpr Duration kLookUpTime = std::chrono::seconds(10);
-
-static TimePoint now() { return std::chrono::steady_clock::now(); }
 
 MetadataDriver::MetadataDriver(asio::io_context& io, PeerDialer& dialer,
                                engine::MetadataConfig config, MetadataSetup setup,

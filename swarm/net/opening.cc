@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "swarm/base/now.h"
 #include "swarm/net/mse_stream.h"
 #include "swarm/wire/handshake.h"
 
@@ -13,8 +14,6 @@ namespace swarmfs::net {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-
-static TimePoint now() { return std::chrono::steady_clock::now(); }
 
 static ssize_t result(int error) {
   errno = error;

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "swarm/base/now.h"
 #include "swarm/metainfo/merkle.h"
 #include "swarm/metainfo/verify_piece.h"
 
@@ -15,8 +16,6 @@ using namespace std::chrono_literals;
 
 static constexpr Duration kRoomCheck = 2s;
 static constexpr Duration kIdleRoomCheck = 30s;  ///< while nothing is to be written
-
-TimePoint TorrentDriver::now() { return std::chrono::steady_clock::now(); }
 
 static Bitfield stored_pieces(const TorrentSetup& setup) {
   Bitfield have(setup.roots->metainfo()->layout.piece_count());

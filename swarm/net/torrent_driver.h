@@ -183,7 +183,6 @@ class TorrentDriver final : public engine::TorrentHost,
   void answer_read(ReadId read, Result<> result);
   void check_room();
   void keep_layers();
-  static TimePoint now();
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool& pool_;

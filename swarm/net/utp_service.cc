@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <random>
 
+#include "swarm/base/now.h"
 #include "swarm/net/utp_stream.h"
 
 namespace swarmfs::net {
@@ -13,8 +14,6 @@ using namespace std::chrono_literals;
 
 /// When a socket that was full is tried again: its queue is that of a link that is busy.
 static constexpr Duration kFullPause = 1ms;
-
-static TimePoint now() { return std::chrono::steady_clock::now(); }
 
 static std::uint64_t secret() {
   std::random_device random;

@@ -78,7 +78,7 @@ class Purity(unittest.TestCase):
     def test_clocks_and_randomness_are_found_outside_their_homes(self):
         for text in ("auto t = std::chrono::steady_clock::now();", "Clock::now ()",
                      "std::random_device seed;", "clock_gettime(CLOCK_MONOTONIC, &t);",
-                     "RAND_bytes(p, 20);", "x = rand();"):
+                     "RAND_bytes(p, 20);", "x = rand();", '#include "swarm/base/now.h"'):
             for path in ("swarm/engine/a.cc", "swarm/base/a.cc", "cache/a.cc", "fs/a.cc"):
                 self.assertEqual(len(findings(path, "// x\n" + text)), 1, f"{path}: {text}")
             for path in ("swarm/net/a.cc", "mount/a.cc", "tests/fs/a.cc", "cache/clock.h"):
