@@ -191,8 +191,10 @@ TEST(Tree, ReadsWhileTorrentsComeAndGo) {
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
       while (!done) {
-        const Ino ino = at(tree, {"t5", "a"});
-        EXPECT_TRUE(ino == 0 || tree.attributes(ino));
+        const Ino stays = at(tree, {"t150", "a"});
+        EXPECT_TRUE(stays == 0 || tree.attributes(stays));
+        const Ino goes = at(tree, {"t5", "a"});
+        if (const auto found = tree.attributes(goes)) EXPECT_EQ(found->size, 1U);
         EXPECT_TRUE(names(tree, kRootIno).size() >= 2);
         EXPECT_TRUE(tree.attributes(kRootIno));
       }

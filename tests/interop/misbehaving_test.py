@@ -58,6 +58,7 @@ class Misbehaving(rig.NetCase):
         out = self.net.dir / "out"
         getter = clients.SUBJECT(self.net.host("get"))
         getter.download(self.torrent, out, peers, stay=True)
+        self.evil.wait_text('"connected"', 30)  # it dials, so it listens: a refused libtorrent waits
         self.serve_on(getter)
         getter.wait_complete(30)
         self.assertEqual(content.digest_elsewhere(getter.host, out)["file.bin"], self.expected)
