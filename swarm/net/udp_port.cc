@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "swarm/base/now.h"
 #include "swarm/net/asio_glue.h"
 #include "swarm/net/task.h"
 
@@ -116,7 +117,8 @@ UdpPort::UdpPort(asio::any_io_executor executor, RoutePtr route, const Endpoint&
       socket_(executor),
       local_(local),
       control_(executor),
-      again_(executor) {}
+      again_(executor),
+      rest_(executor) {}
 
 Result<> UdpPort::rebind() {
   error_code error;
@@ -225,10 +227,17 @@ void UdpPort::set_handler(Kind kind, Handler handler) {
 }
 
 void UdpPort::wait() {
-  socket_.async_wait(udp::socket::wait_read,
-                     [this, alive = std::weak_ptr(alive_)](const error_code& error) {
-                       if (!error && !alive.expired()) receive();
-                     });
+  socket_.async_wait(udp::socket::wait_read, [this, look = ++look_, alive = std::weak_ptr(alive_)](
+                                                 const error_code& error) {
+    if (!error && !alive.expired() && look == look_) receive();
+  });
+}
+
+void UdpPort::rest(Duration pause) {
+  rest_.expires_after(pause);
+  rest_.async_wait([this, look = ++look_, alive = std::weak_ptr(alive_)](const error_code& error) {
+    if (!error && !alive.expired() && look == look_) receive();
+  });
 }
 
 void UdpPort::receive() {
@@ -236,9 +245,11 @@ void UdpPort::receive() {
   static thread_local const auto room = std::make_unique_for_overwrite<Batch>();
   Batch& batch = *room;
   const auto alive = std::weak_ptr(alive_);
+  std::size_t taken = 0;
+  int got = 0;
   for (unsigned turn = 0; turn < kBatchesPerTurn; ++turn) {
     batch.prepare();
-    const int got = ::recvmmsg(socket_.native_handle(), batch.messages.data(), kBatch, 0, nullptr);
+    got = ::recvmmsg(socket_.native_handle(), batch.messages.data(), kBatch, 0, nullptr);
     for (int i = 0; i < got; ++i) {
       const auto n = static_cast<unsigned>(i);
       const mmsghdr& message = batch.messages[n];
@@ -249,6 +260,7 @@ void UdpPort::receive() {
       while (!left.empty()) {
         const MutableByteView datagram = left.first(std::min(size, left.size()));
         left = left.subspan(datagram.size());
+        ++taken;
         if (datagram.size() <= kLargestDatagram) hand_out(from, datagram);
         if (alive.expired()) return;
       }
@@ -257,6 +269,8 @@ void UdpPort::receive() {
     if (alive.expired()) return;
     if (got < static_cast<int>(kBatch)) break;  // an error as well, which is of one datagram
   }
+  const Duration pause = pauses_.after(taken, now());
+  if (pause > Duration{} && got < static_cast<int>(kBatch)) return rest(pause);
   wait();
 }
 

@@ -17,6 +17,7 @@
 #include "swarm/base/bytes.h"
 #include "swarm/base/endpoint.h"
 #include "swarm/base/result.h"
+#include "swarm/net/receive_pauses.h"
 #include "swarm/net/route.h"
 
 namespace swarmfs::net {
@@ -91,6 +92,7 @@ class UdpPort {
   void set_trouble(const std::string& why);
   ssize_t send_wrapped(const wire::ProxyTarget& to, std::span<const iovec> parts);
   void wait();
+  void rest(Duration pause);
   void receive();
   void hand_out(const Endpoint& from, MutableByteView datagram);
   ssize_t send_segmented(const Endpoint& to, std::span<const ByteView> datagrams);
@@ -105,6 +107,9 @@ class UdpPort {
   std::shared_ptr<Task> associating_;
   std::string trouble_;
   std::function<void(const std::string&)> on_trouble_;
+  ReceivePauses pauses_;
+  boost::asio::steady_timer rest_;
+  std::uint64_t look_ = 0;    ///< the look at the socket that is to come: one before it does not
   bool segmentation_ = true;  ///< the kernel cuts datagrams apart (UDP_SEGMENT), as far as is known
   std::array<Handler, 2> handlers_;
   std::function<void()> on_batch_;
