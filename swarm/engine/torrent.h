@@ -148,12 +148,9 @@ class Torrent {
   void shed(unsigned most, TimePoint now);
   /// What all torrents may do together has changed.
   void limits_changed(TimePoint now);
-  /// Of TorrentConfig: what peers that come from now on are told. Keeps the hash table off if it
-  /// is.
-  void set_ports(std::uint16_t listen, std::uint16_t dht) {
-    config_.listen_port = listen;
-    if (config_.dht_port != 0) config_.dht_port = dht;
-  }
+  /// Of TorrentConfig: what peers are told, those that are here too. Keeps the hash table off if
+  /// it is.
+  void set_ports(std::uint16_t listen, std::uint16_t dht, TimePoint now);
   /// Pieces that are fetched before the others, also on demand; instead of those named before.
   void set_pinned(std::span<const Layout::PieceRange> ranges, TimePoint now);
   /// Pieces to be fetched once, in order, before those that are pinned and behind the ones asked
@@ -220,12 +217,14 @@ class Torrent {
     bool am_choking = true, am_interested = false, peer_choking = true, peer_interested = false;
     bool counted_seed = false;
     bool upload_only = false;
-    bool told_node = false;    ///< of the hash table: once is enough
+    bool has_node = false;     ///< speaks of the hash table (BEP 5)
+    bool told_node = false;    ///< of its node there: once is enough
     bool no_leaves = false;    ///< rejected a leaf layer request
     TimePoint leaves_after{};  ///< let one lie: asked for no leaves until then
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
     bool snubbed = false;
     bool closing = false;
+    std::uint8_t moves = 0;                ///< times it has said where it listens
     std::uint8_t dont_have_id = 0;         ///< its id for lt_donthave (BEP 54); 0: it knows none
     std::uint8_t metadata_id = 0;          ///< likewise for ut_metadata (BEP 9)
     std::uint8_t pex_id = 0;               ///< and ut_pex (BEP 11)
@@ -303,6 +302,7 @@ class Torrent {
               std::optional<Duration> rtt, TimePoint now);
   void greet(Peer& peer, const wire::Handshake* theirs);
   void introduce(Peer& peer, bool fast);
+  void book_at(Peer& peer, std::uint16_t port, TimePoint now);
   void extend(Peer& peer);
   void accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePoint now);
   void drop_second_connection(Peer& peer, TimePoint now);

@@ -23,6 +23,18 @@ void Torrent::set_limits(const RateLimits& limits, TimePoint now) {
   limits_changed(now);
 }
 
+void Torrent::set_ports(std::uint16_t listen, std::uint16_t dht, TimePoint now) {
+  if (config_.dht_port == 0) dht = 0;
+  const bool moved = std::exchange(config_.listen_port, listen) != listen;
+  const bool node_moved = std::exchange(config_.dht_port, dht) != dht;
+  for (auto& [id, peer] : peers_) {
+    if (!peer->ready || peer->closing || peer->web_seed) continue;
+    if (moved && peer->extended) extend(*peer);
+    if (node_moved && peer->has_node && dht != 0) wire::append_port(to(*peer), dht);
+  }
+  flush(now);
+}
+
 void Torrent::set_filter(AddressFilterPtr filter, TimePoint now) {
   book_.set_filter(std::move(filter));
   for (auto& [id, peer] : peers_)

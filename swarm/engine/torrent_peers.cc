@@ -118,6 +118,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
   peer.ready = true;
   peer.fast = theirs.fast;
   peer.extended = theirs.extended;
+  peer.has_node = theirs.dht;
   peer.client_id = theirs.peer_id;
   drop_second_connection(peer, now);
   if (peer.closing) return;
@@ -132,7 +133,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
   if (!peer.introduced) introduce(peer, peer.fast);
   if (peer.extended) extend(peer);
   note_member(peer, now);
-  if (theirs.dht && config_.dht_port != 0) wire::append_port(to(peer), config_.dht_port);
+  if (peer.has_node && config_.dht_port != 0) wire::append_port(to(peer), config_.dht_port);
   wake_at(now + limits::kKeepAlive);
 }
 
@@ -355,12 +356,21 @@ void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now
   if (theirs->reqq) peer.reqq = std::clamp(*theirs->reqq, 1U, limits::kMaxDepth);
   if (theirs->upload_only) peer.upload_only = *theirs->upload_only;
   if (theirs->version) peer.client_name = *theirs->version;
-  // An accepted peer's listening port makes it someone we can dial later.
-  if (!peer.dialled && theirs->port && !peer.booked) {
-    const Endpoint listening{peer.endpoint.address, *theirs->port};
-    if (book_.on_incoming(listening, now)) peer.booked = listening;
-  }
+  if (!peer.dialled && theirs->port) book_at(peer, *theirs->port, now);
   note_member(peer, now);
+}
+
+/// An accepted peer's listening port makes it someone we can dial later. The port may move, but
+/// each move leaves an address in the book.
+void Torrent::book_at(Peer& peer, std::uint16_t port, TimePoint now) {
+  static constexpr unsigned kMostMoves = 8;
+  const Endpoint listening{peer.endpoint.address, port};
+  if (peer.booked == listening || peer.moves > kMostMoves || !book_.on_incoming(listening, now))
+    return;
+  ++peer.moves;
+  if (peer.booked) book_.on_closed(*peer.booked, now, CloseReason::duplicate);
+  peer.booked = listening;
+  if (peer.counted_seed) book_.set_seed(listening, true);
 }
 
 /// BEP 54: taken at its word; what it was asked of the piece is asked of others.

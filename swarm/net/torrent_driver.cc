@@ -482,7 +482,7 @@ void TorrentDriver::limits_changed() {
 }
 
 void TorrentDriver::tell_ports(std::uint16_t listen, std::uint16_t dht) {
-  post_order([=](engine::Torrent& torrent, TimePoint) { torrent.set_ports(listen, dht); });
+  post_order([=](engine::Torrent& torrent, TimePoint now) { torrent.set_ports(listen, dht, now); });
 }
 
 void TorrentDriver::set_pinned(std::vector<Layout::PieceRange> ranges) {

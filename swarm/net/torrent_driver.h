@@ -121,7 +121,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void shed(unsigned most);
   /// What all torrents may do together has changed.
   void limits_changed();
-  /// What peers that come from now on are told; see engine::Torrent::set_ports().
+  /// What peers are told; see engine::Torrent::set_ports().
   void tell_ports(std::uint16_t listen, std::uint16_t dht);
   void set_pinned(std::vector<Layout::PieceRange> ranges);
   void prefetch(std::vector<Layout::PieceRange> ranges);

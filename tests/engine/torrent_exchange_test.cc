@@ -56,6 +56,49 @@ wire::ExtensionIds our_ids(Rig& rig, PeerId peer) {
   return ids;
 }
 
+TEST(TorrentExchange, APeerThatMovesItsPortIsToldOfAtTheNewOne) {
+  Rig rig(v1_content(), false, exchanging());
+  const PeerId a = rig.accept(1);
+  const PeerId b = rig.accept(2);
+  wants_peers(rig, a, 7001);
+  wants_peers(rig, b, 7002);
+  rig.pass(5s);
+  wants_peers(rig, b, 7003);
+  rig.pass(2min);
+  const auto messages = told(rig, a);
+  ASSERT_THAT(messages, SizeIs(2));
+  EXPECT_EQ(messages[1].added, (std::vector<wire::PexPeer>{{{address(2).address, 7003}, 0}}));
+  EXPECT_EQ(messages[1].dropped, (std::vector<Endpoint>{{address(2).address, 7002}}));
+  const std::size_t known = rig.torrent.explain({}, rig.now).known;
+  for (std::uint16_t port = 8000; port < 8100; ++port) wants_peers(rig, b, port);
+  EXPECT_LE(rig.torrent.explain({}, rig.now).known, known + 8) << "it filled the book";
+}
+
+TEST(TorrentExchange, PeersThatAreHereHearOfPortsThatHaveMoved) {
+  TorrentConfig config = exchanging();
+  config.listen_port = 6000;
+  config.dht_port = 6001;
+  Rig rig(v1_content(), false, config);
+  wire::Handshake with_node = rig.handshake(1);
+  with_node.dht = true;
+  const PeerId a = *rig.torrent.add_peer(address(1), with_node, 20ms, rig.now);
+  const PeerId b = rig.accept(2);  // knows nothing of the hash table
+  const auto ports = [&](PeerId peer) {
+    std::vector<int> out;
+    for (const auto& message : rig.host.got<wire::Extended>(peer))
+      if (message.id == wire::kExtensionHandshakeId)
+        out.push_back(wire::parse_extension_handshake(message.payload).value().port.value_or(0));
+    for (const auto& message : rig.host.got<wire::Port>(peer)) out.push_back(message.port);
+    return out;
+  };
+  EXPECT_THAT(ports(a), testing::ElementsAre(6000, 6001));
+  rig.torrent.set_ports(6000, 6001, rig.now);
+  EXPECT_THAT(ports(a), testing::ElementsAre(6000, 6001)) << "nothing new, nothing said";
+  rig.torrent.set_ports(7000, 7001, rig.now);
+  EXPECT_THAT(ports(a), testing::ElementsAre(6000, 7000, 6001, 7001));
+  EXPECT_THAT(ports(b), testing::ElementsAre(6000, 7000));
+}
+
 TEST(TorrentExchange, PeersThatCameAreToldOfEachOtherWhereTheyListen) {
   Rig rig(v1_content(), false, exchanging());
   const PeerId a = rig.accept(1);
