@@ -169,7 +169,7 @@ def main(words, prepare, build):
         import netlab
         return netlab.missing()
 
-    prepare(missing)
+    prepare(missing, "test")  # the other clients
     from netlab import Netlab
     bench = Bench(args.binary.resolve() if args.binary else build(), args.quick)
     for name in args.cases:
