@@ -121,7 +121,8 @@ class Exchange(DiscoveryCase):
         hub = clients.LibTorrent(self.host("hub"), down=20_000)
         hub.download(torrent, self.net.dir / "hub")
         hub.wait_listening()
-        point = self.start_mount(torrent, "--peer", hub.address)
+        # The one that comes hears of us as well: it shall not be the one that dials.
+        point = self.start_mount(torrent, "--peer", hub.address, listen="127.0.0.1:6999")
         self.wait_peer(point, hub.host, "user", 10)
         first = clients.LibTorrent(self.host("first"))
         first.download(torrent, self.net.dir / "first", peers=[hub.address])
