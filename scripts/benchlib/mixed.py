@@ -55,7 +55,7 @@ def everyone():
             self._start(torrent, out, "--seed-ratio=0.0")
 
         def wait_done(self, timeout):
-            self.proc.wait_text("Download complete", timeout)
+            self.proc.wait_text(r"SEED\(", timeout)
 
     found = [SwarmFs, clients.LibTorrent, foreign.QBittorrent, Transmission, Aria2, foreign.RTorrent]
     return [kind for kind in found if not kind.absent()]
