@@ -37,7 +37,7 @@ class ConnectionRoom {
   /// `common` is shared with the other torrents, and may be null. `most` is over 0.
   ConnectionRoom(unsigned most, std::shared_ptr<CommonRoom> common)
       : most_(most), common_(std::move(common)) {}
-  ~ConnectionRoom() { count({}); }
+  ~ConnectionRoom() { leave(); }
   ConnectionRoom(const ConnectionRoom&) = delete;
   ConnectionRoom& operator=(const ConnectionRoom&) = delete;
 
@@ -50,6 +50,13 @@ class ConnectionRoom {
       common_->now.opening += counts.opening - counts_.opening;
     }
     counts_ = counts;
+  }
+
+  /// Gives all back, and touches what is shared no more: before the end, where that is on another
+  /// thread.
+  void leave() {
+    count({});
+    common_.reset();
   }
 
   /// Nobody more may come in.

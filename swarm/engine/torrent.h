@@ -144,6 +144,8 @@ class Torrent {
   void set_filter(AddressFilterPtr filter, TimePoint now);
   /// How many connections there may be, over 0; the least useful of those beyond it close.
   void set_max_connections(unsigned most, TimePoint now);
+  /// Counts no more among all torrents, for good: it may be destroyed on any thread.
+  void leave_room() { places_.leave(); }
   /// Closes the least useful connections, until there are `most` of them. Others may come.
   void shed(unsigned most, TimePoint now);
   /// What all torrents may do together has changed.

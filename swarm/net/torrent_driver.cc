@@ -63,6 +63,7 @@ void TorrentDriver::stop(const Error& why) {
   for (auto& [id, connection] : connections_) connection->close();
   connections_.clear();
   count_connections();
+  torrent_->leave_room();
   dialling_.clear();
   const auto answers = std::exchange(answers_, {});
   for (const auto& [read, parked] : answers) parked.answer(why, parked.trace);
