@@ -30,6 +30,9 @@ class Figure:
         value = self.values[SUBJECT]
         return value >= self.limit if self.at_least else value <= self.limit
 
+    def verdict(self):
+        return {None: "", True: "met", False: "**missed**"}[self.met()]
+
     def cell(self, client):
         value = self.values.get(client)
         if value is None:
@@ -80,9 +83,8 @@ class Findings:
                   *(f"{SUBJECT} / {r}" for r in rivals), "goal", ""]]
         lines.append(["---"] + ["---:"] * (len(lines[0]) - 2) + ["---"])
         for figure in self.figures:
-            verdict = {None: "", True: "met", False: "**missed**"}[figure.met()]
             lines.append([figure.label, *map(figure.cell, clients), *map(figure.ratio, rivals),
-                          figure.goal, verdict])
+                          figure.goal, figure.verdict()])
         return markdown(lines)
 
     def distributions(self):
@@ -113,10 +115,14 @@ class Findings:
         return markdown(lines)
 
     def as_json(self):
-        return {"figures": [{**dataclasses.asdict(f), "met": f.met()} for f in self.figures],
+        return {"figures": as_json(self.figures),
                 "samples": self.samples, "steps": self.steps, "players": self.players,
                 "failures": self.failures, "cut_off": self.cut_off,
                 "loads": self.loads, "wasted": self.wasted, "downloaded": self.downloaded}
+
+
+def as_json(figures):
+    return [{**dataclasses.asdict(f), "met": f.met()} for f in figures]
 
 
 def markdown(lines):

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+from .command import add_options, netlab_missing
+
 CASES = ("warm", "dropped", "memory", "find", "tar", "folder", "idle")
 NAMES = {"swarmfs": "swarmfs", "cached": "swarmfs, no passthrough", "btfs": "btfs"}
 
@@ -27,9 +29,7 @@ def arguments(words):
                         help="beside ext4, of " + ",".join(NAMES) + " (cached: no passthrough)")
     parser.add_argument("--folder", type=pathlib.Path, metavar="DIR", default="/var/tmp",
                         help="a folder on the disk to measure on (/var/tmp)")
-    parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    add_options(parser)
     args = parser.parse_args(words)
     for option, known in (("cases", CASES), ("only", NAMES)):
         chosen = getattr(args, option).split(",") if getattr(args, option) else list(known)
@@ -39,11 +39,6 @@ def arguments(words):
         setattr(args, option, chosen)
     args.only = [NAMES[n] for n in args.only]
     return args
-
-
-def missing():
-    import netlab
-    return netlab.missing()
 
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -96,7 +91,7 @@ def measure(args, binary, found):
 
 def main(words, prepare, build):
     args = arguments(words)
-    prepare(missing)
+    prepare(netlab_missing)
     from . import clients
     from .files_report import BTFS, CACHED, SUBJECT, Found
     if BTFS in args.only and not shutil.which("btfs"):

@@ -6,9 +6,10 @@ measured once per round, in an order that rotates; the table shows the medians.
 import argparse
 import json
 import os
-import pathlib
 import platform
 import sys
+
+from .command import add_options
 
 RIVAL_TRIES = 3  # one that crashes now and then is still compared, and its crashes are shown
 
@@ -20,9 +21,7 @@ def arguments(words):
     parser.add_argument("--piece", type=int, default=1024, metavar="KIB", help="size of a piece")
     parser.add_argument("--format", choices=("v1", "v2", "hybrid"), default="v1")
     parser.add_argument("--only", metavar="NAMES", help="of swarmfs,btfs,libtorrent,aria2")
-    parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    add_options(parser)
     return parser.parse_args(words)
 
 

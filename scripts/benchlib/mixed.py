@@ -5,18 +5,13 @@ One seed of 40 Mbit/s, and as many that download as there are clients, each 100 
 the start of the seed, when all others are there, until then.
 """
 import argparse
-import dataclasses
-import json
-import os
 import pathlib
-import platform
-import random
 import statistics
 import sys
-import tempfile
 import time
 
-from .figures import SUBJECT, Figure, markdown
+from .command import add_options, conclude, netlab_missing
+from .figures import SUBJECT, Figure
 
 HERE = pathlib.Path(__file__).resolve().parent
 PORT, TRACKER_PORT = 6881, 8000
@@ -29,9 +24,7 @@ LIMIT = 600  # seconds that one swarm may take
 def arguments(words):
     parser = argparse.ArgumentParser(prog="bench mixed", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one swarm of each instead of five")
-    parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    add_options(parser)
     return parser.parse_args(words)
 
 
@@ -82,8 +75,7 @@ class Swarm:
         self.peers = [kind(host) for kind, host in zip(kinds, hosts)]
 
     def run(self):
-        """({client: seconds}: when the first of that kind was seen to have it all; those looked at
-        later may have had it before), the last of which is when all had."""
+        """Seconds until swarmfs has everything, None without it, and until everybody has."""
         for n, peer in enumerate(self.peers):
             out = self.lab.dir / f"out{n}"
             out.mkdir()
@@ -91,42 +83,38 @@ class Swarm:
             peer.wait_listening()
         begun = time.monotonic()
         self.seed.seed(self.torrent, self.source.parent)
-        done = {}
-        for peer in self.peers:
+        ours = None
+        for peer in self.peers:  # swarmfs is the first: the others' own times nobody sees
             peer.wait_done(LIMIT)
-            done.setdefault(peer.name, time.monotonic() - begun)
+            if peer.name == SUBJECT:
+                ours = time.monotonic() - begun
         whole = time.monotonic() - begun
         expected = self.source.read_bytes()
         for n, peer in enumerate(self.peers):
             if (self.lab.dir / f"out{n}" / self.source.name).read_bytes() != expected:
                 raise AssertionError(f"{peer.name} has other bytes")
-        return done, whole
+        return ours, whole
 
 
 def main(words, prepare, build):
     args = arguments(words)
-
-    def missing():
-        import netlab
-        return netlab.missing()
-
-    prepare(missing, "test")  # the other clients
+    prepare(netlab_missing, "test")  # the other clients
     import clients
     from netlab import Netlab
+    from .stage import Material
     clients.SWARMFS = args.binary.resolve() if args.binary else build()
     kinds = everyone()
     swarms = {"one of each": kinds, "libtorrent alone": [clients.LibTorrent] * len(kinds)}
     times, ours = {name: [] for name in swarms}, []
-    with tempfile.TemporaryDirectory(prefix="swarmfs-bench-", dir="/dev/shm") as folder:
-        source = pathlib.Path(folder) / "data" / "file.bin"
-        source.parent.mkdir()
-        source.write_bytes(random.Random(SIZE).randbytes(SIZE))
+    with Material() as material:
+        source = material.file("data/file.bin", SIZE)
         for _ in range(1 if args.quick else 5):
             for name, members in swarms.items():
                 with Netlab() as lab:
-                    done, whole = Swarm(lab, members, source).run()
+                    mine, whole = Swarm(lab, members, source).run()
                 times[name].append(whole)
-                ours += [done[SUBJECT]] if SUBJECT in done else []
+                if mine is not None:
+                    ours.append(mine)
                 print(f"{name}: {whole:.1f} s", file=sys.stderr, flush=True)
     middle = {name: statistics.median(found) for name, found in times.items()}
     figures = [Figure(f"all have it, {name}", "seconds", {SUBJECT: value})
@@ -135,13 +123,5 @@ def main(words, prepare, build):
     figures.append(Figure("one of each beside libtorrent alone", "x",
                           {SUBJECT: middle["one of each"] / middle["libtorrent alone"]},
                           1.0, "<= 1"))
-    print(f"{os.cpu_count()} cores, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}; "
-          f"one of each: {', '.join(kind.name for kind in kinds)}\n")
-    verdicts = {None: "", True: "met", False: "**missed**"}
-    print(markdown([["case", "figure", "goal", ""], ["---", "---:", "---", "---"]] +
-                   [[f.label, f.cell(SUBJECT), f.goal, verdicts[f.met()]] for f in figures]))
-    if args.json:
-        args.json.write_text(json.dumps(
-            {"times": times, "figures": [{**dataclasses.asdict(f), "met": f.met()} for f in figures]},
-            indent=1) + "\n")
-    return 1 if args.check and any(f.met() is False for f in figures) else 0
+    return conclude(args, figures, f"; one of each: {', '.join(kind.name for kind in kinds)}",
+                    {"times": times})

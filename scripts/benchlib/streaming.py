@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from .cases import chosen
+from .command import add_options, chosen, netlab_missing
 
 ALLOWED_CC = pathlib.Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 CASES = ("start-v2", "start-v1", "start-magnet", "start-dht", "metadata", "random-v2", "random-v1",
@@ -28,22 +28,15 @@ def arguments(words):
     parser.add_argument("--film", type=int, metavar="SECONDS",
                         help="how long the player plays (60, or 30 with --quick)")
     parser.add_argument("--cc", help="TCP's congestion control on every host (the kernel's choice)")
-    parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
     parser.add_argument("--trace", type=pathlib.Path, metavar="DIR",
                         help="mount with -vv and keep the logs there")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    add_options(parser)
     args = parser.parse_args(words)
     args.cases = chosen(parser, args.cases, CASES)
     if args.cc and args.cc not in ALLOWED_CC.read_text().split():
         # Namespaces may use only what everybody may, and it is not for a benchmark to change that.
         parser.error(f"hosts may not use {args.cc} here: it is not in {ALLOWED_CC}")
     return args
-
-
-def netlab_missing():
-    import netlab
-    return netlab.missing()
 
 
 def measure(args, binary):

@@ -3,18 +3,14 @@
 Rates are of what the packets of a seed carry, as a share of 100 Mbit/s; CPU is of both ends.
 """
 import argparse
-import dataclasses
-import json
-import os
 import pathlib
-import platform
 import random
 import sys
 import time
 import types
 
-from .cases import chosen
-from .figures import SUBJECT, Figure, markdown
+from .command import add_options, chosen, conclude, netlab_missing
+from .figures import SUBJECT, Figure
 from .process import cpu_seconds
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,9 +26,7 @@ def arguments(words):
     parser = argparse.ArgumentParser(prog="bench utp", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer seconds")
     parser.add_argument("--cases", metavar="NAMES", help="of " + ",".join(CASES))
-    parser.add_argument("--binary", type=pathlib.Path, help="the swarmfs to measure, not a new one")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    add_options(parser)
     args = parser.parse_args(words)
     args.cases = chosen(parser, args.cases, CASES)
     return args
@@ -164,23 +158,9 @@ class Bench:
 
 def main(words, prepare, build):
     args = arguments(words)
-
-    def missing():
-        import netlab
-        return netlab.missing()
-
-    prepare(missing, "test")  # the other clients
+    prepare(netlab_missing, "test")  # the other clients
     from netlab import Netlab
     bench = Bench(args.binary.resolve() if args.binary else build(), args.quick)
     for name in args.cases:
         getattr(bench, name)(Netlab)
-    print(f"{os.cpu_count()} cores, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}\n")
-    lines = [["case", "figure", "goal", ""], ["---", "---:", "---", "---"]]
-    verdicts = {None: "", True: "met", False: "**missed**"}
-    for figure in bench.figures:
-        lines.append([figure.label, figure.cell(SUBJECT), figure.goal, verdicts[figure.met()]])
-    print(markdown(lines))
-    if args.json:
-        args.json.write_text(json.dumps(
-            [{**dataclasses.asdict(f), "met": f.met()} for f in bench.figures], indent=1) + "\n")
-    return 1 if args.check and any(f.met() is False for f in bench.figures) else 0
+    return conclude(args, bench.figures)

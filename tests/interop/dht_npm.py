@@ -6,12 +6,11 @@ bittorrent-dht` was run.  /usr/bin/python3 -m unittest -v dht_npm
 """
 
 import os
-import pathlib
-import shutil
 import unittest
 
 import clients
 import rig
+import webtorrent
 from dht_test import FIRST_NODE, SIZE, DhtCase
 
 
@@ -19,21 +18,18 @@ class NpmDht(DhtCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.home = os.environ.get("WEBTORRENT", "")
-        rig.skip(None if shutil.which("node") else "node is not installed")
-        rig.skip(None if pathlib.Path(cls.home, "node_modules/bittorrent-dht").is_dir()
-                 else "WEBTORRENT does not name a folder with npm's bittorrent-dht")
+        rig.skip(webtorrent.missing("bittorrent-dht"))
 
     def npm(self, host, *argv):
-        node = host.start("npm-dht", ["node", clients.HERE / "npm_dht.mjs", self.home, host.ip4,
-                                      FIRST_NODE, *argv])
+        node = host.start("npm-dht", ["node", clients.HERE / "npm_dht.mjs",
+                                      os.environ["WEBTORRENT"], host.ip4, FIRST_NODE, *argv])
         node.wait_text("ready", 30)
         return node
 
     def test_swarmfs_through_npms_nodes(self):
         host = self.net.host("nodes")
         self.npm(host, SIZE, "-")
-        nodes = [f"{host.ip4}:{FIRST_NODE + i}" for i in range(SIZE)]
+        nodes = self.addresses(host)
         self.transfer(clients.SwarmFs(self.net.host("seed")), clients.SwarmFs(self.net.host("get")),
                       self.through(nodes[3]), self.through(nodes[7]))
 

@@ -33,10 +33,14 @@ class DhtCase(rig.NetCase):
                                             "v1", content.PIECE)
         self.expected = content.digest(self.data)
 
+    @staticmethod
+    def addresses(host, count=SIZE):
+        return [f"{host.ip4}:{FIRST_NODE + i}" for i in range(count)]
+
     def swarmfs_nodes(self, count=SIZE):
         """A table of swarmfs's nodes on one host; returns their addresses."""
         host = self.net.host("nodes")
-        nodes = [f"{host.ip4}:{FIRST_NODE + i}" for i in range(count)]
+        nodes = self.addresses(host, count)
         self.start_node(host, "--alone", "--listen", nodes[0])
         listen = [word for node in nodes[1:] for word in ("--listen", node)]
         self.table = self.start_node(host, "--dht-bootstrap", nodes[0], *listen, "--interval", "1")
@@ -105,7 +109,7 @@ class Dht(DhtCase):
 
     def test_swarmfs_through_libtorrents_nodes(self):
         host = self.net.host("nodes")
-        nodes = [f"{host.ip4}:{FIRST_NODE + i}" for i in range(SIZE)]
+        nodes = self.addresses(host)
         table = host.start("lt-dht", ["/usr/bin/python3", clients.HERE / "lt_dht.py", host.ip4,
                                       FIRST_NODE, "--count", SIZE])
         table.wait_text(r"\[[5-9](, [5-9])+\]|\[1\d(, 1\d)+\]", 30)

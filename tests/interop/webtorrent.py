@@ -8,6 +8,16 @@ import shutil
 from clients import HERE, PORT, Client
 
 
+def missing(package):
+    """Why a package of npm cannot be used here, or None."""
+    home = os.environ.get("WEBTORRENT", "")
+    if not shutil.which("node"):
+        return "node is not installed"
+    if not home or not pathlib.Path(home, "node_modules", package).is_dir():
+        return f"WEBTORRENT does not name a folder with npm's {package}"
+    return None
+
+
 class WebTorrent(Client):
     name = "webtorrent"
     versions = ("v1",)
@@ -25,12 +35,7 @@ class WebTorrent(Client):
 
     @classmethod
     def absent(cls):
-        home = os.environ.get("WEBTORRENT", "")
-        if not shutil.which("node"):
-            return "node is not installed"
-        if not home or not pathlib.Path(home, "node_modules/webtorrent").is_dir():
-            return "WEBTORRENT does not name a folder with npm's webtorrent"
-        return None
+        return missing("webtorrent")
 
     def _start(self, torrent, folder, role):
         self.proc = self.host.start(self.name, [
