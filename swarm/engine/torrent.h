@@ -28,6 +28,7 @@
 #include "swarm/engine/peer_pace.h"
 #include "swarm/engine/piece_picker.h"
 #include "swarm/engine/read_turns.h"
+#include "swarm/engine/recent_pieces.h"
 #include "swarm/engine/torrent_config.h"
 #include "swarm/engine/torrent_explain.h"
 #include "swarm/engine/torrent_host.h"
@@ -207,8 +208,7 @@ class Torrent {
     PeerId id;
     Endpoint endpoint;
     std::optional<Endpoint> booked;  ///< the book counts this connection under it
-    bool dialled;
-    bool web_seed = false;
+    bool dialled, web_seed = false;
     bool ready = false;       ///< their handshake has come
     bool introduced = false;  ///< our bitfield has gone
     bool heard = false;       ///< a message came after its handshake
@@ -224,10 +224,10 @@ class Torrent {
     bool no_leaves = false;    ///< rejected a leaf layer request
     TimePoint leaves_after{};  ///< let one lie: asked for no leaves until then
     TimePoint layers_after{};  ///< rejected a piece layer request: asked for none until then
-    bool snubbed = false;
-    bool closing = false;
+    bool snubbed = false, closing = false;
     std::uint8_t moves = 0;                ///< times it has said where it listens
     std::uint8_t dont_have_id = 0;         ///< its id for lt_donthave (BEP 54); 0: it knows none
+    std::uint8_t reading_id = 0;           ///< likewise for sf_reading
     std::uint8_t metadata_id = 0;          ///< likewise for ut_metadata (BEP 9)
     std::uint8_t pex_id = 0;               ///< and ut_pex (BEP 11)
     std::uint8_t holepunch_id = 0;         ///< and ut_holepunch (BEP 55)
@@ -247,17 +247,16 @@ class Torrent {
     unsigned reqq = 250;
     std::deque<wire::BlockRef> upload_queue;
     std::optional<PieceIndex> sending_piece;  ///< begun for this peer
-    unsigned overtaken = 0;        ///< blocks sent since the oldest in the queue might have been
-    std::set<PieceIndex> reading;  ///< it asked for their leaf hashes
-    std::uint32_t sending = 0;     ///< cost of the blocks handed to the host and not yet sent
+    unsigned overtaken = 0;  ///< blocks sent since the oldest in the queue might have been
+    RecentPieces reading, told_reading;  ///< it, or we, said so or asked for their leaf hashes
+    std::uint32_t sending = 0;           ///< cost of the blocks handed to the host and not yet sent
     std::map<PieceIndex, std::uint32_t> sent_blocks;  ///< of pieces begun, for suggestions
     unsigned unasked = 0;
     unsigned may_cross = 0;  ///< blocks that may come though their requests were cancelled
     std::vector<wire::BlockRef> taken_back;  ///< cancelled, and it may yet reject them (BEP 6)
     unsigned leaf_requests = 0;              ///< of its, waiting for the host
     double patience;                         ///< left with its costly messages, as of patience_at
-    TimePoint patience_at;
-    TimePoint connected_at, unchoked_at, last_received, last_sent, last_block;
+    TimePoint patience_at, connected_at, unchoked_at, last_received, last_sent, last_block;
     TimePoint last_transfer{};  ///< of payload, either way
     Duration lateness{};        ///< of what others brought in its stead, until it brings a block
     TimePoint late_at{};
@@ -322,6 +321,8 @@ class Torrent {
   void on_extended(Peer& peer, const wire::Extended& message, TimePoint now);
   void on_extension_handshake(Peer& peer, ByteView payload, TimePoint now);
   void on_dont_have(Peer& peer, ByteView payload, TimePoint now);
+  void on_reading(Peer& peer, ByteView payload, TimePoint now);
+  void say_reading(Peer& peer, PieceIndex piece);
   void became_seed(Peer& peer, TimePoint now);
   void update_interest(Peer& peer);
   bool valid(const wire::BlockRef& block) const;
@@ -397,6 +398,7 @@ class Torrent {
   // torrent_urgent.cc: what somebody waits for
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
   static Duration next_block_in(const Peer& peer);
+  static bool much_sooner(const Peer& one, const Peer& than);
   template <class Of>
   std::optional<wire::BlockRef> next_urgent(Peer& peer, Of of);
   std::optional<wire::BlockRef> next_needed(Peer& peer, double capacity, TimePoint now);
@@ -497,6 +499,8 @@ class Torrent {
   void give_up_fetch(Peer& peer, wire::HashRef ref, bool refused, TimePoint now);
   static Duration hash_patience(const Peer& peer);
   void check_hash_fetches(Peer& peer, TimePoint now);
+  bool owes_first_hashes(const Peer& peer) const;
+  bool leaves_blocks_to_others(const Peer& peer, TimePoint now);
   bool knows_leaves(const Layout::Span& span) const;
   bool leaves_asked(const Layout::Span& span, std::uint32_t first_leaf, bool in_time) const;
   bool verifies_alone(const Layout::Span& span) const;

@@ -12,6 +12,8 @@ namespace swarmfs::engine {
 void Torrent::fill(Peer& peer, TimePoint now) {
   if (peer.closing || !peer.ready || !peer.am_interested) return;
   if (peer.peer_choking && peer.allowed_fast.empty()) return;
+  const bool owes_hashes = owes_first_hashes(peer);
+  if (owes_hashes && leaves_blocks_to_others(peer, now)) return;
   // Nothing that is asked for here changes how fast the peers are.
   const double capacity = windows_.empty() ? 0 : capacity_bps();
   if (!windows_.empty()) widen_windows(capacity);
@@ -31,7 +33,8 @@ void Torrent::fill(Peer& peer, TimePoint now) {
       continue;
     }
     block = next_hedge(peer, now);
-    if (!block && peer.outstanding.size() < depth(peer))
+    if (block) say_reading(peer, block->piece);
+    if (!block && !owes_hashes && peer.outstanding.size() < depth(peer))
       block = open ? next_unhurried(peer, capacity, now)
                    : next_in_windows(peer, Windows::waited_for, capacity, now);
     if (!block) break;

@@ -55,12 +55,14 @@ Torrent::Peer* Torrent::other_half_from(const Peer& peer, const wire::BlockRef& 
 }
 
 void Torrent::ask_needed(Peer& peer, const wire::BlockRef& block, TimePoint now) {
+  say_reading(peer, block.piece);
   Peer* other = other_half_from(peer, block);
   if (other == nullptr) return ask(peer, block, now);
   HalvedBlock& halved = partial(block.piece)->halved[block.begin / kBlockSize];
   halved.halves = {{{peer.id, address_of(peer)}, {other->id, address_of(*other)}}};
   halved.data = std::make_shared_for_overwrite<Block>();
   halved.data->size = kBlockSize;
+  say_reading(*other, block.piece);
   ask(peer, {block.piece, block.begin, kHalfBlock}, now);
   ask(*other, {block.piece, block.begin + kHalfBlock, kHalfBlock}, now);
 }

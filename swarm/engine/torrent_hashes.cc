@@ -47,6 +47,7 @@ void Torrent::give_up_fetch(Peer& peer, wire::HashRef ref, bool refused, TimePoi
   if (std::erase_if(peer.hash_fetches, [&](const HashFetch& f) { return f.ref == ref; }) == 0)
     return;  // not awaited any more
   want_hashes_ = true;
+  if (peer.last_block == TimePoint{}) refill_ = true;
   if (!is_layer(ref)) {
     if (refused) {
       peer.no_leaves = true;
@@ -83,6 +84,35 @@ void Torrent::check_hash_fetches(Peer& peer, TimePoint now) {
   if (now < peer.leaves_after) return wake_at(peer.leaves_after);
   peer.leaves_after = {};
   want_hashes_ = true;
+}
+
+/// Whether a peer that has brought nothing yet owes hashes to a reader. A cold TCP window lets out
+/// ten segments at once, which is hashes and half a block; and a seed that must compute the hashes
+/// sends what was asked for after them before. So until they are here or late it is asked for
+/// nothing that nobody waits for.
+bool Torrent::owes_first_hashes(const Peer& peer) const {
+  return !reads_.empty() && peer.last_block == TimePoint{} && !peer.hash_fetches.empty() &&
+         !peer.hash_fetches.front().late;
+}
+
+/// Whether a block that a reader waits for is left for another than a peer that owes the first
+/// hashes, for a moment: for one that is ready, or is about to be, since peers that were dialled
+/// together greet together.
+bool Torrent::leaves_blocks_to_others(const Peer& peer, TimePoint now) {
+  const HashFetch& fetch = peer.hash_fetches.front();
+  const Duration patience = std::min(limits::kGreetTogether, peer.pace.rtt() / 4);
+  const TimePoint end = fetch.sent + patience;
+  if (now >= end) return false;
+  const bool others = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const Peer& other = *entry.second;
+    if (other.id == peer.id || other.closing || other.snubbed || much_sooner(peer, other))
+      return false;
+    const TimePoint expected = other.connected_at + other.pace.rtt();
+    return (other.ready && other.hash_fetches.empty() && may_ask(other, fetch.piece)) ||
+           (expected <= end && now - expected <= patience);
+  });
+  if (others) wake_at(end);
+  return others;
 }
 
 bool Torrent::knows_leaves(const Layout::Span& span) const {
@@ -158,6 +188,7 @@ void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint 
   }
   if (best == nullptr) return;
   best->hash_fetches.push_back({ref, piece, now});
+  best->told_reading.note(piece);  // this says it too
   wire::append_hash_ref(to(*best), wire::MessageId::hash_request, ref);
   wake_at(now + hash_patience(*best));
 }
@@ -191,6 +222,7 @@ void Torrent::on_hashes(Peer& peer, const wire::Hashes& message, TimePoint now) 
   const PieceIndex piece = it->piece;
   peer.hash_fetches.erase(it);
   want_hashes_ = true;
+  if (peer.last_block == TimePoint{}) refill_ = true;
   if (is_layer(message.ref)) return on_layer(peer, piece, message, now);
   const PieceNode node = node_of(layout_, piece);
   const merkle::HashRun run = run_of(message.ref);
@@ -284,7 +316,7 @@ void Torrent::on_hash_request(Peer& peer, const wire::HashRef& ref, TimePoint no
   if (first != last || first >= range.end.value - range.first.value) return refuse();
   const PieceIndex piece(range.first.value + static_cast<std::uint32_t>(first));
   if (!have().test(piece)) return refuse();
-  if (peer.reading.size() < limits::kMaxLeafRequests) peer.reading.insert(piece);
+  peer.reading.note(piece);
   if (const merkle::HashTree* tree = leaf_cache_.find(piece))
     return answer_hash_request(peer, ref, *file, static_cast<std::uint32_t>(first), tree);
   if (peer.leaf_requests >= limits::kMaxPeerLeafRequests ||

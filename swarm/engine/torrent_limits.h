@@ -18,6 +18,8 @@ inline constexpr Duration kBlockTimeout = 8s;
 inline constexpr Duration kHashTimeout = 4s;
 /// What a peer may need for hashes beyond twice the time of a block: it may have to compute them.
 inline constexpr Duration kHashSlack = 100ms;
+/// Peers that were dialled at once differ by so much in when their answers are worked on, at most.
+inline constexpr Duration kGreetTogether = 5ms;
 /// A peer that neither side wants anything of gives way to a newcomer after this time without
 /// payload, if there is no room otherwise; one of them at most in each kMakeRoomEvery.
 inline constexpr Duration kIdleBeforeRoom = 60s;

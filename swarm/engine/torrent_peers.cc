@@ -19,6 +19,8 @@ Overloaded(F...) -> Overloaded<F...>;
 
 /// Under which id we want lt_donthave messages.
 constexpr std::uint8_t kDontHaveId = 1;
+/// Under which id we want sf_reading messages.
+constexpr std::uint8_t kReadingId = 5;
 }  // namespace
 
 Torrent::Peer::Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted)
@@ -141,6 +143,7 @@ void Torrent::accept_handshake(Peer& peer, const wire::Handshake& theirs, TimePo
 void Torrent::extend(Peer& peer) {
   wire::ExtensionHandshake mine;
   mine.ids.lt_donthave = kDontHaveId;
+  mine.ids.sf_reading = kReadingId;
   if (config_.holepunch) mine.ids.ut_holepunch = limits::kHolepunchId;
   if (serves_metadata()) {
     mine.ids.ut_metadata = limits::kMetadataId;
@@ -337,6 +340,7 @@ void Torrent::on_extended(Peer& peer, const wire::Extended& message, TimePoint n
   if (message.id == wire::kExtensionHandshakeId)
     return on_extension_handshake(peer, message.payload, now);
   if (message.id == kDontHaveId) return on_dont_have(peer, message.payload, now);
+  if (message.id == kReadingId) return on_reading(peer, message.payload, now);
   if (message.id == limits::kPexId) return on_exchange_message(peer, message.payload, now);
   if (message.id == limits::kMetadataId) return on_metadata_message(peer, message.payload, now);
   if (message.id == limits::kHolepunchId && config_.holepunch)
@@ -347,6 +351,7 @@ void Torrent::on_extension_handshake(Peer& peer, ByteView payload, TimePoint now
   const auto theirs = wire::parse_extension_handshake(payload);
   if (!theirs) return drop(peer, theirs.error().message, CloseReason::misbehaved, now);
   if (theirs->ids.lt_donthave) peer.dont_have_id = *theirs->ids.lt_donthave;
+  if (theirs->ids.sf_reading) peer.reading_id = *theirs->ids.sf_reading;
   if (theirs->ids.ut_holepunch) peer.holepunch_id = *theirs->ids.ut_holepunch;
   if (theirs->ids.ut_metadata) peer.metadata_id = *theirs->ids.ut_metadata;
   if (theirs->ids.ut_pex && config_.exchange_peers) {
@@ -375,7 +380,7 @@ void Torrent::book_at(Peer& peer, std::uint16_t port, TimePoint now) {
 
 /// BEP 54: taken at its word; what it was asked of the piece is asked of others.
 void Torrent::on_dont_have(Peer& peer, ByteView payload, TimePoint now) {
-  const auto piece = wire::parse_dont_have(payload);
+  const auto piece = wire::parse_piece(payload);
   if (!piece || piece->value >= layout_.piece_count())
     return drop(peer, "lost a piece that does not exist", CloseReason::misbehaved, now);
   if (!patient(peer, now))

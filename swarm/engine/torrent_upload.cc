@@ -58,7 +58,7 @@ void Torrent::withdraw(Peer& peer, PieceIndex piece) {
     return true;
   });
   if (peer.dont_have_id != 0)  // BEP 54
-    wire::append_extended(to(peer), peer.dont_have_id, wire::encode_dont_have(piece));
+    wire::append_extended(to(peer), peer.dont_have_id, wire::encode_piece(piece));
 }
 
 bool Torrent::valid(const wire::BlockRef& block) const {
@@ -91,10 +91,25 @@ void Torrent::on_cancel(Peer& peer, const wire::BlockRef& block) {
   reject(peer, block);
 }
 
+/// A reader over there waits for blocks of a piece (our own extension): they go before what it only
+/// wants to have, and are not left for others to bring.
+void Torrent::on_reading(Peer& peer, ByteView payload, TimePoint now) {
+  const auto piece = wire::parse_piece(payload);
+  if (!piece || piece->value >= layout_.piece_count())
+    return drop(peer, "reads a piece that does not exist", CloseReason::misbehaved, now);
+  if (have().test(*piece)) peer.reading.note(*piece);
+}
+
+/// Before a block is asked for that somebody waits for.
+void Torrent::say_reading(Peer& peer, PieceIndex piece) {
+  if (peer.reading_id == 0 || !peer.told_reading.note(piece)) return;
+  wire::append_extended(to(peer), peer.reading_id, wire::encode_piece(piece));
+}
+
 /// True while the first copy of a piece is under way to another peer, or has just got there: the
 /// seed's uplink is better spent on what nobody has, and this one can soon be had from that peer.
-/// Nobody loses by it, since two copies at once would each take twice as long; but who asked for
-/// the leaf hashes is waiting for single blocks, and is served.
+/// Nobody loses by it, since two copies at once would each take twice as long; but who says so,
+/// or asked for the leaf hashes, is waiting for single blocks, and is served.
 bool Torrent::first_copy_elsewhere(const Peer& peer, PieceIndex piece, TimePoint now) const {
   const auto it = first_copies_.find(piece);
   return it != first_copies_.end() && it->second.to != peer.id &&
@@ -204,7 +219,7 @@ void Torrent::on_block_sent(PeerId id, const wire::BlockRef& block, bool ok, Tim
     if (++blocks == 1) suggest(*peer);
     if (blocks >= layout_.block_count(block.piece)) {
       peer->sent_blocks.erase(block.piece);
-      peer->reading.erase(block.piece);
+      peer->reading.forget(block.piece);
     }
   } else {
     up_gate_.give_back(block.length, now);

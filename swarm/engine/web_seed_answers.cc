@@ -319,7 +319,7 @@ void WebSeed::lose(WebSource source, const std::string& why) {
   if (dont_have_id_ == 0) return;
   Bytes out;
   for (PieceIndex piece = pieces.first; piece < pieces.end; ++piece)
-    wire::append_extended(out, dont_have_id_, wire::encode_dont_have(piece));
+    wire::append_extended(out, dont_have_id_, wire::encode_piece(piece));
   host_.say(std::move(out));
 }
 

@@ -25,6 +25,7 @@ struct ExtensionName {
 /// In the order of their names, as a bencoded dictionary wants them.
 constexpr std::array kExtensions{
     ExtensionName{"lt_donthave", &ExtensionIds::lt_donthave},
+    ExtensionName{"sf_reading", &ExtensionIds::sf_reading},
     ExtensionName{"upload_only", &ExtensionIds::upload_only},
     ExtensionName{"ut_holepunch", &ExtensionIds::ut_holepunch},
     ExtensionName{"ut_metadata", &ExtensionIds::ut_metadata},
@@ -131,14 +132,15 @@ Result<ExtensionHandshake> parse_extension_handshake(ByteView payload) {
   return h;
 }
 
-Bytes encode_dont_have(PieceIndex piece) {
+Bytes encode_piece(PieceIndex piece) {
   Bytes payload;
   append_be<std::uint32_t>(payload, piece.value);
   return payload;
 }
 
-Result<PieceIndex> parse_dont_have(ByteView payload) {
-  if (payload.size() != 4) return fail(ErrorKind::protocol, "lt_donthave is not four bytes");
+Result<PieceIndex> parse_piece(ByteView payload) {
+  if (payload.size() != 4)
+    return fail(ErrorKind::protocol, "a message about one piece is not four bytes long");
   return PieceIndex(load_be<std::uint32_t>(payload.data()));
 }
 

@@ -21,6 +21,7 @@ inline constexpr std::uint8_t kExtensionHandshakeId = 0;
 /// 0: switched off (BEP 10).
 struct ExtensionIds {
   std::optional<std::uint8_t> lt_donthave;   ///< BEP 54
+  std::optional<std::uint8_t> sf_reading;    ///< our own: somebody waits for blocks of a piece
   std::optional<std::uint8_t> upload_only;   ///< the message beside BEP 21's field
   std::optional<std::uint8_t> ut_holepunch;  ///< BEP 55
   std::optional<std::uint8_t> ut_metadata;   ///< BEP 9
@@ -51,10 +52,11 @@ Bytes encode(const ExtensionHandshake& handshake);
 /// A version over 128 bytes is cut.
 Result<ExtensionHandshake> parse_extension_handshake(ByteView payload);
 
-/// The payload of lt_donthave (BEP 54): the sender has a piece no longer that it said it has.
-Bytes encode_dont_have(PieceIndex piece);
+/// The payload of messages about one piece: lt_donthave (BEP 54), by which the sender has it no
+/// longer though it said so, and sf_reading.
+Bytes encode_piece(PieceIndex piece);
 /// Error (protocol) if it is not four bytes; whether there is such a piece is the caller's to
 /// judge.
-Result<PieceIndex> parse_dont_have(ByteView payload);
+Result<PieceIndex> parse_piece(ByteView payload);
 
 }  // namespace swarmfs::wire

@@ -94,7 +94,7 @@ TEST(TorrentDontHave, APeerIsTakenAtItsWordAndOthersAreAsked) {
     return n;
   };
   const std::size_t before = of_piece(loses);
-  say_extended(rig, loses, id, wire::encode_dont_have(lost));
+  say_extended(rig, loses, id, wire::encode_piece(lost));
   EXPECT_FALSE(rig.closed(loses));
   EXPECT_EQ(rig.torrent.stats(rig.now).seeds, 0U);
   EXPECT_EQ(of_piece(other), kPiece / kBlockSize) << "all of it is asked of who has it";
@@ -120,7 +120,7 @@ TEST(TorrentDontHave, InterestEndsWithTheLastPieceOfUse) {
   const PeerId peer = rig.accept(1);
   rig.indexed(peer, MessageId::have, PieceIndex(4));
   EXPECT_THAT(rig.host.got<wire::NotInterested>(peer), IsEmpty());
-  say_extended(rig, peer, our_id(rig, peer), wire::encode_dont_have(PieceIndex(4)));
+  say_extended(rig, peer, our_id(rig, peer), wire::encode_piece(PieceIndex(4)));
   EXPECT_THAT(rig.host.got<wire::NotInterested>(peer), SizeIs(1));
 }
 
@@ -144,7 +144,7 @@ TEST(TorrentDontHave, APieceOnProbationIsAnotherPeersThen) {
   ASSERT_NE(first, rig.host.got<wire::Request>(two).size() > rig.served[two]) << "one alone";
   const PeerId sole = first ? one : two;
   const PeerId other = first ? two : one;
-  say_extended(rig, sole, our_id(rig, sole), wire::encode_dont_have(PieceIndex(0)));
+  say_extended(rig, sole, our_id(rig, sole), wire::encode_piece(PieceIndex(0)));
   while (rig.serve(other) > 0) rig.hash();
   EXPECT_TRUE(rig.torrent.complete());
 }
@@ -171,7 +171,7 @@ TEST(TorrentDontHave, TakingBackAllTheTimeIsNotPutUpWith) {
   const std::uint8_t id = our_id(rig, peer);
   Bytes out;
   for (int i = 0; i < 3000; ++i) {
-    wire::append_extended(out, id, wire::encode_dont_have(PieceIndex(1)));
+    wire::append_extended(out, id, wire::encode_piece(PieceIndex(1)));
     wire::append_indexed(out, MessageId::have, PieceIndex(1));
   }
   rig.say(peer, out);

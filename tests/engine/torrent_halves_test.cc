@@ -10,11 +10,11 @@ TorrentConfig on_demand() {
   return config;
 }
 
-/// Two seeds that have nothing to do, and a read of one block whose leaf hash is known.
+/// Two seeds that have nothing to do, and a read of one block whose leaf hash `b` is asked for.
 struct Halves {
   Rig rig{make_content(Format::v2, kPiece, {4 * kPiece}), false, on_demand()};
-  PeerId a = rig.seed_peer(1, true);
-  PeerId b = rig.seed_peer(2, true);
+  PeerId b = rig.seed_peer(1, true);
+  PeerId a = rig.seed_peer(2, true);
 
   void read(std::uint64_t offset, std::uint64_t length, ReadId id = ReadId(1)) {
     rig.torrent.add_read(id, HandleId(1), rig.content.layout().spans(FileIndex(0), offset, length),

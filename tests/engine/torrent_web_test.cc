@@ -56,7 +56,7 @@ TEST(TorrentWeb, ThatDoesNotHaveManyPiecesIsNoOffender) {
   const PeerId web = join(rig, 1);
   for (std::uint32_t p = 0; p < 2999; ++p) {
     Bytes out;
-    wire::append_extended(out, 1, wire::encode_dont_have(PieceIndex(p)));
+    wire::append_extended(out, 1, wire::encode_piece(PieceIndex(p)));
     rig.say(web, out);
   }
   EXPECT_FALSE(rig.host.peers[web].closed);

@@ -16,10 +16,10 @@ std::string TorrentProbe::broken(const Torrent& t, TimePoint now, bool thorough)
   if (t.closing_ != 0) return "a dropped peer is still there after its event";
   if (!t.dirty_.empty()) return "bytes were left unsent";
   if (t.refill_) return "peers were left without a look at their queues";
-  for (const auto check :
-       {broken_partials, broken_requests, over_budget, idle_though_urgent, leaves_unasked})
+  for (const auto check : {broken_partials, broken_requests, over_budget, leaves_unasked})
     if (auto what = check(t); !what.empty()) return what;
   if (auto what = broken_reads(t, now); !what.empty()) return what;
+  if (auto what = idle_though_urgent(t, now); !what.empty()) return what;
   return thorough ? broken_availability(t) : std::string();
 }
 
@@ -113,7 +113,7 @@ std::string TorrentProbe::over_budget(const Torrent& t) {
          std::to_string(t.downloaded_) + " that came";
 }
 
-std::string TorrentProbe::idle_though_urgent(const Torrent& t) {
+std::string TorrentProbe::idle_though_urgent(const Torrent& t, TimePoint now) {
   if (t.held_back_) return {};
   for (const auto& [id, read] : t.reads_) {
     for (const Layout::Span& span : read.spans) {
@@ -132,6 +132,10 @@ std::string TorrentProbe::idle_though_urgent(const Torrent& t) {
         // A piece that failed is fetched from one peer alone.
         if (begun && p->second.on_probation && p->second.sole != PeerId{} &&
             p->second.sole != peer_id)
+          continue;
+        // Its hashes first; the block may be for another that is about to greet.
+        if (t.owes_first_hashes(*peer) &&
+            now - peer->hash_fetches.front().sent < limits::kGreetTogether)
           continue;
         if (t.may_ask(*peer, span.piece) && t.worth_asking(*peer, span.piece))
           return name(span.piece, first) + " or later is waited for, and peer " +

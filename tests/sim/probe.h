@@ -25,7 +25,7 @@ class TorrentProbe {
   static std::string broken_availability(const Torrent& torrent);
   static std::string broken_reads(const Torrent& torrent, TimePoint now);
   static std::string over_budget(const Torrent& torrent);
-  static std::string idle_though_urgent(const Torrent& torrent);
+  static std::string idle_though_urgent(const Torrent& torrent, TimePoint now);
   static std::string leaves_unasked(const Torrent& torrent);
 };
 

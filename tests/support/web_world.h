@@ -227,7 +227,7 @@ class WebWorld final : public engine::WebSeedHost {
     } else if (const auto* bits = std::get_if<wire::Bitfield>(&*message)) {
       bitfield.assign(bits->bits.begin(), bits->bits.end());
     } else if (const auto* extended = std::get_if<wire::Extended>(&*message)) {
-      if (extended->id == 7) lost.insert(wire::parse_dont_have(extended->payload).value());
+      if (extended->id == 7) lost.insert(wire::parse_piece(extended->payload).value());
     } else if (std::holds_alternative<wire::HaveAll>(*message)) {
       ++have_all;
     } else if (std::holds_alternative<wire::Unchoke>(*message)) {

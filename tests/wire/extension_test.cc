@@ -19,7 +19,12 @@ IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 
 ExtensionHandshake full() {
   ExtensionHandshake h;
-  h.ids = {.lt_donthave = 7, .upload_only = 3, .ut_holepunch = 4, .ut_metadata = 2, .ut_pex = 1};
+  h.ids = {.lt_donthave = 7,
+           .sf_reading = 5,
+           .upload_only = 3,
+           .ut_holepunch = 4,
+           .ut_metadata = 2,
+           .ut_pex = 1};
   h.metadata_size = 31235;
   h.port = 6881;
   h.reqq = 500;
@@ -34,13 +39,14 @@ ExtensionHandshake full() {
 TEST(ExtensionHandshake, IsEncodedAsAnOrderedDictionary) {
   ExtensionHandshake h = full();
   h.ipv6 = std::nullopt;
-  EXPECT_EQ(as_text(encode(h)),
-            "d4:ipv44:\1\2\3\4"
-            "1:md11:lt_donthavei7e11:upload_onlyi3e12:ut_holepunchi4e11:ut_metadatai2e"
-            "6:ut_pexi1ee"
-            "13:metadata_sizei31235e1:pi6881e4:reqqi500e11:upload_onlyi1e1:v11:swarmfs 0.1"
-            "6:yourip4:\x50\4\4\xc8"
-            "e");
+  EXPECT_EQ(
+      as_text(encode(h)),
+      "d4:ipv44:\1\2\3\4"
+      "1:md11:lt_donthavei7e10:sf_readingi5e11:upload_onlyi3e12:ut_holepunchi4e11:ut_metadatai2e"
+      "6:ut_pexi1ee"
+      "13:metadata_sizei31235e1:pi6881e4:reqqi500e11:upload_onlyi1e1:v11:swarmfs 0.1"
+      "6:yourip4:\x50\4\4\xc8"
+      "e");
   EXPECT_EQ(as_text(encode({})), "d1:mdee");
 }
 
@@ -49,11 +55,11 @@ TEST(ExtensionHandshake, ComesBackAsItWasSent) {
   EXPECT_EQ(parsed(as_text(encode({}))), ExtensionHandshake{});
 }
 
-TEST(DontHave, IsFourBytesAndNothingElse) {
-  EXPECT_EQ(encode_dont_have(PieceIndex(0x01020304)), (Bytes{1, 2, 3, 4}));
-  EXPECT_EQ(parse_dont_have(Bytes{1, 2, 3, 4}).value(), PieceIndex(0x01020304));
+TEST(OnePiece, IsFourBytesAndNothingElse) {
+  EXPECT_EQ(encode_piece(PieceIndex(0x01020304)), (Bytes{1, 2, 3, 4}));
+  EXPECT_EQ(parse_piece(Bytes{1, 2, 3, 4}).value(), PieceIndex(0x01020304));
   for (const std::size_t length : {0, 1, 3, 5, 100})
-    EXPECT_FALSE(parse_dont_have(Bytes(length))) << length;
+    EXPECT_FALSE(parse_piece(Bytes(length))) << length;
 }
 
 TEST(ExtensionHandshake, ReadsTheExampleOfTheSpecification) {
