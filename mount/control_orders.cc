@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mount/answer_by.h"
+#include "mount/limits_json.h"
 #include "mount/rate_text.h"
 #include "mount/torrent_source.h"
 
@@ -49,17 +50,10 @@ json pause(const OrderContext& context, const json& request, bool paused) {
     } else {
       target.content->resume();
     }
+    context.ordered(*target.content);
     torrents.push_back({{"name", target.name}, {"paused", paused}});
   }
   return {{"torrents", std::move(torrents)}};
-}
-
-Limits changed(Limits limits, const json& request) {
-  limits.down_bps = request.value("down", limits.down_bps);
-  limits.up_bps = request.value("up", limits.up_bps);
-  limits.reads_exempt = request.value("reads_exempt", limits.reads_exempt);
-  limits.connections = request.value("connections", limits.connections);
-  return limits;
 }
 
 bool is_rate(const json& value) {
@@ -84,10 +78,13 @@ json limit(const OrderContext& context, const json& request) {
   if (!targets) return refusal(targets.error());
   const bool changes = std::any_of(std::begin(kLimits), std::end(kLimits),
                                    [&](const char* key) { return request.contains(key); });
-  if (changes && all) context.set_limits(changed(context.limits(), request));
+  if (changes && all) context.set_limits(limits_from(request, context.limits()));
   json torrents = json::array();
   for (const OrderTarget& target : *targets) {
-    if (changes && !all) target.content->set_limits(changed(target.content->limits(), request));
+    if (changes && !all) {
+      target.content->set_limits(limits_from(request, target.content->limits()));
+      context.ordered(*target.content);
+    }
     torrents.push_back({{"name", target.name}, {"limits", limits_json(target.content->limits())}});
   }
   return {{"limits", limits_json(context.limits())}, {"torrents", std::move(torrents)}};
@@ -149,13 +146,6 @@ json prefetch(const OrderContext& context, const json& request) {
 }
 
 }  // namespace
-
-json limits_json(const Limits& limits) {
-  return {{"down", limits.down_bps},
-          {"up", limits.up_bps},
-          {"reads_exempt", limits.reads_exempt},
-          {"connections", limits.connections}};
-}
 
 /// Null while its store is being opened.
 static std::shared_ptr<TorrentContent> content_of(const std::shared_ptr<ContentSource>& source) {

@@ -46,11 +46,11 @@ struct OrderContext {
   std::function<std::vector<OrderTarget>(const std::string& path)> targets;
   std::function<Limits()> limits;  ///< of all torrents together
   std::function<void(const Limits&)> set_limits;
+  /// A torrent was paused, resumed, or got other limits.
+  std::function<void(const TorrentContent&)> ordered = [](const TorrentContent&) {};
 };
 
 /// One handler for each command above.
 std::map<std::string, ControlHandler, std::less<>> order_handlers(const OrderContext& context);
-
-nlohmann::json limits_json(const Limits& limits);
 
 }  // namespace swarmfs::mount

@@ -47,9 +47,10 @@ std::uint64_t size_of(const Content& content) {
 
 }  // namespace
 
-FuseReads::FuseReads(Duration expire_after, Duration straddle_after)
+FuseReads::FuseReads(Duration expire_after, Duration straddle_after, Duration disk_timeout)
     : expire_after_(expire_after),
       straddle_after_(straddle_after),
+      disk_timeout_(disk_timeout),
       pusher_([this](fs::Ino ino, std::uint64_t begin, std::uint64_t end) {
         forget_expired(ino, begin, end);
       }) {}
@@ -122,12 +123,26 @@ void FuseReads::closed(const OpenFile& file) {
 
 /// What the disk was asked for cannot be taken back: its answer finds nobody then, perhaps not even
 /// this object.
+void FuseReads::leave_disk(const TicketPtr& ticket, Error why) {
+  on_done(ticket, {std::move(why), {ReadSource::disk, "the local disk did not answer"}});
+}
+
 void FuseReads::cancel(const TicketPtr& ticket) {
   if (ticket->id == ReadId{})
-    on_done(ticket, {fail(ErrorKind::cancelled, "given up by the reader"),
-                     {ReadSource::disk, "the local disk did not answer"}});
+    leave_disk(ticket, fail(ErrorKind::cancelled, "given up by the reader"));
   else
     ticket->request.file->source()->cancel(ticket->id);
+}
+
+void FuseReads::end_hung(TimePoint time) {
+  std::vector<TicketPtr> hung;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& ticket : tickets_)
+      if (ticket->id == ReadId{} && ticket->since + disk_timeout_ <= time) hung.push_back(ticket);
+  }
+  for (const auto& ticket : hung)
+    leave_disk(ticket, fail(ErrorKind::timed_out, "the local disk did not answer in time"));
 }
 
 void FuseReads::on_interrupt(fuse_req*, void* data) {
@@ -311,6 +326,7 @@ void FuseReads::run_janitor() {
     straddle_due(time);
     if (time >= next_scan) {
       expire_overdue(time);
+      end_hung(time);
       next_scan = time + kExpiryScan;
     }
     lock.lock();

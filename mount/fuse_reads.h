@@ -46,8 +46,9 @@ class FuseReads {
 
   /// A READ unanswered for `expire_after`, or the start of which has been here for
   /// `straddle_after`, is given back to the kernel once if its reader waits for a page (see
-  /// fuse_give_back.cc).
-  FuseReads(Duration expire_after, Duration straddle_after);
+  /// fuse_give_back.cc). One that waits for the disk, which nobody else ends, is given
+  /// `disk_timeout`.
+  FuseReads(Duration expire_after, Duration straddle_after, Duration disk_timeout);
   ~FuseReads();
   FuseReads(const FuseReads&) = delete;
   FuseReads& operator=(const FuseReads&) = delete;
@@ -84,6 +85,7 @@ class FuseReads {
   };
   /// Static, as on_part(): of a read that was given up the source may call when this has gone.
   static void on_done(const TicketPtr& ticket, Answer result);
+  static void leave_disk(const TicketPtr& ticket, Error why);
   void cancel(const TicketPtr& ticket);
   void finish(const TicketPtr& ticket, Answer result);
   void answer(Ticket& ticket, Answer result);
@@ -93,6 +95,7 @@ class FuseReads {
 
   void run_janitor();
   void run_timers(TimePoint now);
+  void end_hung(TimePoint now);
 
   // fuse_give_back.cc
   ReadPart parts_of(const TicketPtr& ticket);
@@ -105,7 +108,7 @@ class FuseReads {
   void count_straddled(const Ticket& ticket, std::uint32_t here);
   void forget_expired(fs::Ino ino, std::uint64_t begin, std::uint64_t end);
 
-  const Duration expire_after_, straddle_after_;
+  const Duration expire_after_, straddle_after_, disk_timeout_;
   FuseCounters counters_;
   WaitRing ring_;
   ReaderProcesses processes_;

@@ -87,8 +87,9 @@ constexpr auto kGrace = std::chrono::seconds(1);
 
 struct FuseSession::Impl {
   Impl(fs::Tree& tree, const FuseOptions& o)
-      : options(o), bridge{tree, FuseReads(o.expire_after, o.straddle_after), o.max_read, {}, {},
-                           {}} {
+      : options(o), bridge{tree,       FuseReads(o.expire_after, o.straddle_after, o.disk_timeout),
+                           o.max_read, {},
+                           {},         {}} {
     bridge.on_first_open = o.on_first_open;
   }
 

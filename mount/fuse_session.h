@@ -33,6 +33,8 @@ struct FuseOptions {
   /// How long the start of such a READ may be here before whoever waits for it gets that alone:
   /// longer than a fast link takes for the rest, so that READs there stay whole.
   Duration straddle_after = std::chrono::milliseconds(20);
+  /// How long a READ waits for a disk that does not answer. Those of the swarm end by themselves.
+  Duration disk_timeout = std::chrono::seconds(60);
   /// Called once, on a thread that serves, before the first open() is answered. Must not wait.
   std::function<void()> on_first_open;
 };

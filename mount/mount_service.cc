@@ -11,7 +11,9 @@
 
 #include "mount/control_orders.h"
 #include "mount/exit_codes.h"
+#include "mount/limits_json.h"
 #include "mount/log_file.h"
+#include "swarm/base/hex.h"
 
 namespace swarmfs::mount {
 
@@ -66,12 +68,19 @@ Result<> MountService::begin() {
   auto node = SwarmNode::create(options_.network, logger_);
   if (!node) return node.error();
   node_ = std::move(*node);
-  torrents_ = std::make_unique<Torrents>(
-      TorrentsOptions{options_.cache_folder, options_.on_demand, options_.read_timeout}, *node_,
-      tree_, logger_);
   std::optional<KeptManifests> kept;
-  if (const auto folder = control_folder())
-    kept.emplace(control_path(*folder, options_.mountpoint) + ".kept", options_text(options_));
+  if (const auto folder = control_folder()) {
+    const std::string socket = control_path(*folder, options_.mountpoint);
+    kept.emplace(socket + ".kept", options_text(options_));
+    orders_ = std::make_unique<KeptOrders>(
+        socket + ".orders", options_text(options_) + limits_json(options_.network.limits).dump());
+    // Where a schedule has the limits, what it says of this moment holds.
+    if (const auto limits = orders_->limits(); limits && !node_->scheduled())
+      node_->set_limits(*limits);
+  }
+  torrents_ = std::make_unique<Torrents>(TorrentsOptions{options_.cache_folder, options_.on_demand,
+                                                         options_.read_timeout, orders_.get()},
+                                         *node_, tree_, logger_);
   links_ = std::make_unique<Links>(options_.cache_folder, *node_, *torrents_, tree_, logger_);
   manifests_ = std::make_unique<Manifests>(*torrents_, *links_, std::move(kept), logger_);
   // The way to the first byte is longer than that to the mount: it begins before.
@@ -85,6 +94,7 @@ Result<> MountService::mount() {
   FuseOptions fuse;
   fuse.allow_other = options_.allow_other;
   fuse.passthrough = options_.passthrough;
+  fuse.disk_timeout = options_.read_timeout;
   fuse.on_first_open = options_.hooks.on_first_open;
   auto mounted = FuseSession::mount(options_.mountpoint, tree_, fuse);
   if (!mounted) return mounted.error();
@@ -121,12 +131,24 @@ Result<> MountService::open_control() {
   handlers.commands.merge(order_handlers(
       {options_.mountpoint, [this](const std::string& path) { return targets_below(tree_, path); },
        [this] { return node_->limits(); },
-       [this](const Limits& limits) { node_->set_limits(limits); }}));
+       [this](const Limits& limits) {
+         node_->set_limits(limits);
+         if (orders_) say_unkept(orders_->set_limits(limits));
+       },
+       [this](const TorrentContent& content) {
+         if (!orders_) return;
+         say_unkept(orders_->set(to_hex(content.metainfo().hashes.primary()),
+                                 {content.paused(), content.limits()}));
+       }}));
   auto server =
       ControlServer::listen(control_path(*folder, options_.mountpoint), std::move(handlers));
   if (!server) return server.error();
   control_ = std::move(*server);
   return {};
+}
+
+void MountService::say_unkept(const Result<>& kept) {
+  if (!kept) logger_->warn("the order will not survive a crash: {}", kept.error().message);
 }
 
 void MountService::end() {
@@ -160,6 +182,7 @@ int MountService::run() {
   pthread_kill(signals.native_handle(), SIGTERM);
   signals.join();
   manifests_->forget();
+  if (orders_) orders_->clear();
   return kOk;
 }
 

@@ -72,6 +72,7 @@ class MountService {
   Result<> mount();
   Result<> open_control();
   void end();
+  void say_unkept(const Result<>& kept);
   nlohmann::json list();
   std::string peers_text();
   /// What a file of the hidden folder says. May take half a second.
@@ -81,6 +82,7 @@ class MountService {
   MountOptions options_;  ///< without the bytes of manifests once they are parsed
   std::shared_ptr<spdlog::logger> logger_;
   fs::Tree tree_;
+  std::unique_ptr<KeptOrders> orders_;  ///< null where they are forgotten
   /// Before the node: it closes what the node has let go.
   std::unique_ptr<Torrents> torrents_;
   std::unique_ptr<Links> links_;

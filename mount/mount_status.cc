@@ -5,6 +5,7 @@
 
 #include "mount/answer_by.h"
 #include "mount/control_orders.h"
+#include "mount/limits_json.h"
 #include "mount/mount_service.h"
 #include "swarm/base/hex.h"
 

@@ -47,6 +47,12 @@ static Error removed(const std::string& name) {
   return fail(ErrorKind::gone, "the torrent \"" + name + "\" has been removed from the mount");
 }
 
+/// For KeptOrders.
+template <class Entry>
+static std::string key_of(const Entry& entry) {
+  return to_hex(entry.torrent.metainfo->hashes.primary());
+}
+
 static bool same(const InfoHashes& a, const InfoHashes& b) {
   return (a.v1 && a.v1 == b.v1) || (a.v2 && a.v2 == b.v2);
 }
@@ -261,6 +267,10 @@ void Torrents::opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoot
       std::move(roots), std::move(store), std::move(config),
       [this, entry](std::unique_ptr<TorrentContent> c) { close(entry, std::move(c)); },
       take_fetched(entry));
+  if (const auto order = options_.orders ? options_.orders->of(key_of(*entry)) : std::nullopt) {
+    content->set_limits(order->limits);
+    if (order->paused) content->pause();
+  }
   for (const FileIndex file : entry->only)
     content->prefetch(file, 0, entry->torrent.metainfo->files[file.value].length);
   if (!source.open(content)) leave_swarm(entry, content);
@@ -375,6 +385,9 @@ void Torrents::closed(const EntryPtr& entry) {
     result = delete_folder(entry->folder);
     if (!result) logger_->warn("{}: {}", entry->torrent.name, result.error().message);
   }
+  if (options_.orders)
+    if (const auto kept = options_.orders->forget(key_of(*entry)); !kept)
+      logger_->warn("{}: {}", entry->torrent.name, kept.error().message);
   {
     const std::lock_guard lock(mutex_);
     closing_.erase(entry->folder);

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "fs/tree.h"
+#include "mount/kept_orders.h"
 #include "mount/swarm_node.h"
 #include "mount/torrent_source.h"
 #include "mount/work_pool.h"
@@ -34,6 +35,7 @@ struct TorrentsOptions {
   std::filesystem::path cache_folder;
   bool on_demand = false;
   Duration read_timeout = std::chrono::seconds(60);
+  KeptOrders* orders = nullptr;  ///< what a torrent is ordered to be when it comes; it outlives us
 };
 
 /// Who wants a torrent in the mount. It stays as long as anybody does.

@@ -122,6 +122,16 @@ class Orders(rig.NetCase):
         """How many peers the tracker knows."""
         return self.tracker.peers(self.torrent.hashes[0])
 
+    def test_a_torrent_that_is_removed_says_goodbye_to_its_tracker(self):
+        self.mount("--on-demand")
+        rig.wait_for("the tracker to know it", lambda: self.known() == 2, 20)
+        self.swarmfs("remove", "set")
+        rig.wait_for("the tracker to forget it", lambda: self.known() == 1, 10)
+        self.swarmfs("add", self.torrent.path)
+        rig.wait_for("the tracker to know it again", lambda: self.known() == 2, 20)
+        self.assertEqual(self.mounted.unmount(), 0)
+        rig.wait_for("the tracker to forget it at the end too", lambda: self.known() == 1, 10)
+
     def test_pins_are_completed_on_demand_and_remembered(self):
         self.mount("--on-demand")
         self.swarmfs("pin", self.point / "set/small.bin")

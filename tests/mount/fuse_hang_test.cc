@@ -154,6 +154,26 @@ TEST(FuseHang, ReaderOfADiskThatHangsCanBeInterruptedAndKilled) {
   }
 }
 
+TEST(FuseHang, ADiskThatHangsIsWaitedForNoLongerThanPeersAre) {
+  mount::FuseOptions options;
+  options.disk_timeout = milliseconds(1500);  // longer than READs take to be given back
+  WaitingMount m(options);
+  m.source->wait_as_disks_do();
+  const auto began = std::chrono::steady_clock::now();
+  std::vector<std::unique_ptr<Child>> readers;
+  for (const int flags : {0, O_DIRECT})
+    readers.push_back(std::make_unique<Child>([&m, flags] {
+      const int fd = ::open(m.a.c_str(), O_RDONLY | flags);
+      return ::pread(fd, direct_buffer(), 64 << 10, flags == 0 ? 0 : 8 * kMiB) < 0 ? errno : 0;
+    }));
+  for (const auto& reader : readers) EXPECT_EQ(reader->exit_code(seconds(20)), ETIMEDOUT);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, milliseconds(1500));
+  EXPECT_EQ(m.session->stats().waiting, 0U);
+  EXPECT_EQ(m.read_b(), 0) << "another file";
+  m.source->release(kFile);  // answers nobody any more
+  EXPECT_EQ(m.read_a(), 0);
+}
+
 TEST(FuseHang, ExpiryIsNeverSeenByAReaderOrAMapping) {
   mount::FuseOptions options;
   options.expire_after = milliseconds(30);

@@ -375,6 +375,50 @@ class ManyTorrents(unittest.TestCase):
         self.wait("the mount", lambda: self.run_any("status", self.point).returncode == 0)
         return proc
 
+    def crash(self, proc):
+        os.killpg(proc.pid, signal.SIGKILL)
+        proc.wait(PATIENCE)
+        subprocess.run(["umount", "-l", self.point], capture_output=True)
+
+    def orders(self):
+        """{torrent: (paused, limits)}, and the limits of all together."""
+        self.wait("the torrents", lambda: "opening" not in [
+            t["state"] for t in self.listed()["torrents"]])
+        limits = json.loads(self.ok("limit", "--json"))[0]
+        paused = {t["name"]: t["state"] == "paused"
+                  for t in json.loads(self.ok("status", self.point, "--json"))["torrents"]}
+        return {t["name"]: (paused[t["name"]], t["limits"]) for t in limits["torrents"]}, \
+            limits["limits"]
+
+    def test_pauses_and_limits_outlive_a_crash_and_not_an_unmount(self):
+        both = [self.torrent(n) for n in ("one", "two")]
+        proc = self.worker(*both)
+        fresh = self.orders()
+        self.ok("pause", "one")
+        self.ok("limit", "--down", "1M", "--no-reads-exempt")
+        self.ok("limit", "--up", "2M", "two")
+        ordered = self.orders()
+        self.assertEqual([ordered[0][n][0] for n in ("one", "two")], [True, False])
+        self.assertNotEqual(ordered[1], fresh[1])
+        self.crash(proc)
+        proc = self.worker(*both)
+        self.assertEqual(self.orders(), ordered)
+        # What is taken back stays so, and what has left comes back as it was at first.
+        self.ok("resume", "one")
+        self.ok("remove", "two")
+        self.ok("add", both[1])
+        ordered = self.orders()
+        self.assertEqual(ordered[0], fresh[0])
+        self.crash(proc)
+        proc = self.worker(*both)
+        self.assertEqual(self.orders(), ordered)
+        self.ok("pause")
+        self.unmount()
+        proc.wait(PATIENCE)
+        self.worker(*both)
+        self.assertEqual(self.orders(), fresh)
+        self.unmount()
+
     def test_what_commands_changed_outlives_a_crash_and_not_an_unmount(self):
         first, second, third = (self.torrent(n) for n in ("one", "two", "three"))
         proc = self.worker(first)
@@ -383,9 +427,7 @@ class ManyTorrents(unittest.TestCase):
         self.ok("remove", "three")
         third.unlink()
         second.unlink()
-        os.killpg(proc.pid, signal.SIGKILL)
-        proc.wait(PATIENCE)
-        subprocess.run(["umount", "-l", self.point], capture_output=True)
+        self.crash(proc)
         self.worker(first)
         self.assertEqual(self.ls(), ["two"])
         self.unmount()
