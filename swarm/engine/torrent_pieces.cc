@@ -143,6 +143,7 @@ void Torrent::lose(PieceIndex piece, TimePoint now) {
   for (auto& [id, peer] : peers_) {
     if (peer->closing) continue;
     withdraw(*peer, piece);
+    peer->told_reading.forget(piece);
     if (was_complete && peer->extended) extend(*peer);  // no longer one that only uploads
     update_interest(*peer);
   }

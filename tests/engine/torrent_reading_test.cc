@@ -66,6 +66,18 @@ TEST(Reading, IsToldOncePieceBeforeItsFirstBlockToThoseWhoTakeIt) {
     EXPECT_EQ(message.id, wire::kExtensionHandshakeId);
 }
 
+TEST(Reading, IsToldAgainOfAPieceThatWasLost) {
+  Rig rig(v1_content(), false, on_demand());
+  const PeerId ours = introduce(rig, rig.seed_peer(1));
+  read(rig, 3, ReadId(1));
+  rig.serve(ours);
+  rig.hash();
+  ASSERT_TRUE(rig.torrent.have().test(PieceIndex(3)));
+  rig.torrent.on_piece_lost(PieceIndex(3), rig.now);
+  read(rig, 3, ReadId(2));
+  EXPECT_THAT(told(rig, ours), SizeIs(2));
+}
+
 TEST(Reading, IsNotSaidOfWhatNobodyWaitsFor) {
   Rig rig(v1_content());
   const PeerId ours = introduce(rig, rig.seed_peer(1));
