@@ -9,6 +9,8 @@
 #include <iterator>
 #include <utility>
 
+#include "swarm/metainfo/write_file.h"
+
 namespace swarmfs::mount {
 
 namespace stdfs = std::filesystem;
@@ -49,17 +51,7 @@ std::vector<stdfs::path> KeptManifests::added() const {
 }
 
 Result<> KeptManifests::write(const std::string& name, ByteView bytes) const {
-  const stdfs::path part = folder_ / (name + ".part");
-  {
-    std::ofstream out(part, std::ios::binary | std::ios::trunc);
-    out.write(reinterpret_cast<const char*>(bytes.data()),
-              static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) return fail(ErrorKind::io, "cannot write " + part.string());
-  }
-  if (std::rename(part.c_str(), (folder_ / name).c_str()) != 0)
-    return Error::from_errno(errno, "cannot rename " + part.string());
-  return {};
+  return metainfo::write_file_atomically(folder_ / name, bytes);
 }
 
 void KeptManifests::drop_manifests(const std::string& hash) {

@@ -1,15 +1,13 @@
 #include "mount/kept_orders.h"
 
-#include <cerrno>
-#include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "mount/limits_json.h"
 #include "swarm/base/hash.h"
 #include "swarm/base/hex.h"
+#include "swarm/metainfo/write_file.h"
 
 namespace swarmfs::mount {
 
@@ -87,16 +85,7 @@ Result<> KeptOrders::write() {
     for (const auto& [hash, order] : orders_)
       kept["torrents"][hash] = {{"paused", order.paused}, {"limits", limits_json(order.limits)}};
   }
-  const std::string part = file_.string() + ".part";
-  {
-    std::ofstream out(part, std::ios::binary | std::ios::trunc);
-    out << kept;
-    out.close();
-    if (!out) return fail(ErrorKind::io, "cannot write " + part);
-  }
-  if (std::rename(part.c_str(), file_.c_str()) != 0)
-    return Error::from_errno(errno, "cannot rename " + part);
-  return {};
+  return metainfo::write_file_atomically(file_, as_bytes(kept.dump()));
 }
 
 }  // namespace swarmfs::mount

@@ -48,9 +48,8 @@ static Error removed(const std::string& name) {
 }
 
 /// For KeptOrders.
-template <class Entry>
-static std::string key_of(const Entry& entry) {
-  return to_hex(entry.torrent.metainfo->hashes.primary());
+static std::string key_of(const MountedTorrent& torrent) {
+  return to_hex(torrent.metainfo->hashes.primary());
 }
 
 static bool same(const InfoHashes& a, const InfoHashes& b) {
@@ -267,7 +266,8 @@ void Torrents::opened(const EntryPtr& entry, std::shared_ptr<metainfo::PieceRoot
       std::move(roots), std::move(store), std::move(config),
       [this, entry](std::unique_ptr<TorrentContent> c) { close(entry, std::move(c)); },
       take_fetched(entry));
-  if (const auto order = options_.orders ? options_.orders->of(key_of(*entry)) : std::nullopt) {
+  if (const auto order =
+          options_.orders ? options_.orders->of(key_of(entry->torrent)) : std::nullopt) {
     content->set_limits(order->limits);
     if (order->paused) content->pause();
   }
@@ -386,7 +386,7 @@ void Torrents::closed(const EntryPtr& entry) {
     if (!result) logger_->warn("{}: {}", entry->torrent.name, result.error().message);
   }
   if (options_.orders)
-    if (const auto kept = options_.orders->forget(key_of(*entry)); !kept)
+    if (const auto kept = options_.orders->forget(key_of(entry->torrent)); !kept)
       logger_->warn("{}: {}", entry->torrent.name, kept.error().message);
   {
     const std::lock_guard lock(mutex_);

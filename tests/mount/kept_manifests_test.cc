@@ -64,6 +64,7 @@ TEST_F(KeptManifestsTest, LeavesOutWhatWasHalfWritten) {
   auto kept = open();
   ASSERT_TRUE(kept.add("aa", as_bytes("x")));
   std::ofstream(place / "000000002-bb.torrent.part") << "half";
+  std::ofstream(place / "000000003-cc.torrent.a1B2c3") << "half";
   EXPECT_EQ(texts(open()), Texts{"x"});
 }
 

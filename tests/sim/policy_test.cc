@@ -194,6 +194,15 @@ TEST_P(PolicyTest, RandomReadsAmongGrayPeersEndSoon) {
   }
 }
 
+TEST(Policy, DISABLED_SecondCopiesForReadersAreFewAmongGrayPeers) {
+  for (const auto seed : seeds(3)) {
+    SCOPED_TRACE(replay(seed));
+    PolicyScene s(Content::make(Format::v1, 320, 256 << 10), seed, true);
+    s.print(seed, read_among_gray_peers(s));
+    s.settle({.crossed = 0.01, .stuck = 2 * std::uint64_t{engine::limits::kSendAhead}});
+  }
+}
+
 TEST(Policy, LeafHashesAreNotWaitedForLongerThanBlocks) {
   for (const auto seed : seeds(3)) {
     for (const bool on_demand : {true, false}) {
