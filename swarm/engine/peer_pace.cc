@@ -1,6 +1,7 @@
 #include "swarm/engine/peer_pace.h"
 
 #include <cmath>
+#include <utility>
 
 namespace swarmfs::engine {
 
@@ -11,6 +12,9 @@ static constexpr double kTau = 2.0;  // seconds
 static constexpr Duration kLeastSilence = 100ms;
 static constexpr Duration kLongestTurn = 1s;
 static constexpr int kTurnsAveraged = 4;
+/// Round trips in a row that brought no more than the one before, and all of it late, until a line
+/// is taken for full though there may be another reason.
+static constexpr unsigned kDoubtfulTrips = 3;
 
 void RateMeter::decay(TimePoint now) {
   if (now > last_) weight_ *= std::exp(-to_seconds(now - last_) / kTau);
@@ -36,7 +40,7 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
     min_rtt_at_ = now;
     lightest_ = Duration::max();
   }
-  note_trip(sent, now);
+  const Trip trip = note_trip(sent, now);
   note_turn(sent, now);
   // Service time: from the arrival before, or from the request if the peer was idle until then.
   const double service = to_seconds(now - std::max(last_arrival_, sent));
@@ -54,11 +58,18 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
   const Duration slack =
       std::max<Duration>(10ms, from_seconds(to_seconds(min_rtt_) * (1 + longness) / 4));
   if (slow_start_) {
-    if (outstanding >= depth_) ++depth_;  // doubles per round trip
-    // One lost segment makes many blocks late; where all are, they queue.
+    const Duration prompt = min_rtt_ + slack;
+    // Doubles per round trip, and rests while blocks queue.
+    if (latency <= prompt && outstanding >= depth_) ++depth_;
+    ++came_;
     soonest_ = std::min(soonest_, latency);
-    if (trip_began_ == now) {
-      slow_start_ = soonest_ <= min_rtt_ * 3 / 2 + slack;
+    if (trip != Trip::goes_on) {
+      const bool full = soonest_ > prompt && came_ * 4 < came_before_ * 5;
+      full_trips_ = full ? full_trips_ + 1 : 0;
+      // One lost segment makes a round trip late, and TCP's own start some.
+      const bool doubtful = trip == Trip::had_a_pause || depth_ <= 2 * kMinDepth;
+      slow_start_ = full_trips_ < (doubtful ? kDoubtfulTrips : 1);
+      came_before_ = std::exchange(came_, 0);
       soonest_ = Duration::max();
     }
   } else {
@@ -67,16 +78,17 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
   }
 }
 
-void PeerPace::note_trip(TimePoint sent, TimePoint now) {
+PeerPace::Trip PeerPace::note_trip(TimePoint sent, TimePoint now) {
   const Duration usual = from_seconds(rate_ > 0 ? kBlockSize / rate_ : 0);
   if (sent <= last_arrival_) longest_pause_ = std::max(longest_pause_, now - last_arrival_ - usual);
-  if (now - trip_began_ < min_rtt_) return;
+  if (now - trip_began_ < min_rtt_) return Trip::goes_on;
   // What is shorter is no loss: others take their turns on a line that they share.
   const Duration pause =
       longest_pause_ < min_rtt_ * 3 / 4 ? Duration{} : std::min(longest_pause_, min_rtt_ * 2);
   mean_pause_ += (pause - mean_pause_) / kTripsAveraged;
   longest_pause_ = {};
   trip_began_ = now;
+  return pause > Duration{} ? Trip::had_a_pause : Trip::ended;
 }
 
 void PeerPace::note_turn(TimePoint sent, TimePoint now) {

@@ -26,6 +26,11 @@ class RateMeter {
   TimePoint last_{};
 };
 
+/// Whether a block in `one` is here in half the time of one in `than`.
+constexpr bool much_sooner(Duration one, Duration than) {
+  return one * 2 + std::chrono::milliseconds(10) < than;
+}
+
 /// Estimates a peer's service rate and round trip from its block arrivals, and from those the
 /// depth of its request queue: rate x (min RTT + a little), so that the pipe is full and an urgent
 /// request still does not wait behind seconds of queue.
@@ -75,8 +80,9 @@ class PeerPace {
   Duration rtt() const { return min_rtt_ == Duration::max() ? kUnknownRtt : min_rtt_; }
 
  private:
+  enum class Trip { goes_on, ended, had_a_pause };
   /// Looks back once in each round trip.
-  void note_trip(TimePoint sent, TimePoint now);
+  Trip note_trip(TimePoint sent, TimePoint now);
   /// Finds the turns of a peer that answers in bursts.
   void note_turn(TimePoint sent, TimePoint now);
   /// How much longer than a round trip the queue must last.
@@ -104,9 +110,12 @@ class PeerPace {
   double busy_bytes_ = 0;
   double busy_seconds_ = 0;
   double rate_ = 0;
-  bool slow_start_ = true;  ///< until all blocks of a round trip have queued
   unsigned depth_ = kMinDepth;
+  bool slow_start_ = true;              ///< until the line is full
   Duration soonest_ = Duration::max();  ///< latency in this round trip, during slow start
+  unsigned came_ = 0;                   ///< blocks in this round trip,
+  unsigned came_before_ = 0;            ///< and in the one before
+  unsigned full_trips_ = 0;             ///< in a row, in which all queued and no more came
 };
 
 }  // namespace swarmfs::engine

@@ -74,10 +74,12 @@ void Torrent::flush(TimePoint now) {
   ask_hashes(now);
   // Those that stall come last: what one of them gave back is better asked of another.
   const bool refilled = std::exchange(refill_, false);
-  if (refilled)
+  if (refilled) {
+    if (!reads_.empty()) spread_needed(now);
     for (const bool snubbed : {false, true})
       for (auto& [id, peer] : peers_)
         if (peer->snubbed == snubbed) fill(*peer, now);
+  }
   // Whom to ask for what a reader waits for depends on how busy the others are, which every block
   // and every request changes; who has requests has its next look when one of them is answered.
   for (bool asked = !reads_.empty(); std::exchange(asked, false);)

@@ -19,6 +19,7 @@
 #include "swarm/base/bitfield.h"
 #include "swarm/base/clock.h"
 #include "swarm/engine/adopted_peer.h"
+#include "swarm/engine/asked.h"
 #include "swarm/engine/holepunch.h"
 #include "swarm/engine/leaf_cache.h"
 #include "swarm/engine/message_framer.h"
@@ -189,20 +190,6 @@ class Torrent {
 
  private:
   friend class TorrentProbe;  // tests check the invariants from inside
-  struct Outstanding {
-    wire::BlockRef block;  ///< or half of one
-    TimePoint sent;
-    TimePoint due;  ///< when it should be here, as was thought when it was asked for
-    bool of(PieceIndex piece, std::uint32_t index) const {
-      return block.piece == piece && block.begin / kBlockSize == index;
-    }
-  };
-  struct HashFetch {
-    wire::HashRef ref;
-    PieceIndex piece;
-    TimePoint sent;
-    bool late = false;  ///< others are asked as well
-  };
   struct Peer {
     Peer(PeerId id_, const Endpoint& endpoint_, std::uint32_t pieces, bool accepted);
     PeerId id;
@@ -363,10 +350,14 @@ class Torrent {
 
   // torrent_download.cc: requests and arrivals
   void fill(Peer& peer, TimePoint now);
+  bool may_fill(const Peer& peer, TimePoint now);
+  bool fill_needed(Peer& peer, double capacity, TimePoint now);
+  void spread_needed(TimePoint now);
   bool verifiable(PieceIndex piece) const;
   bool anything_to_begin() const;
   bool may_ask(const Peer& peer, PieceIndex piece) const;
   static std::size_t depth(const Peer& peer);
+  static std::size_t most_requests(const Peer& peer);
   std::optional<wire::BlockRef> next_unhurried(Peer& peer, double capacity, TimePoint now);
   std::optional<wire::BlockRef> next_backfill(Peer& peer);
   std::optional<wire::BlockRef> free_block(PieceIndex piece, Peer& peer, std::uint32_t first,
@@ -398,7 +389,6 @@ class Torrent {
   // torrent_urgent.cc: what somebody waits for
   bool worth_asking(const Peer& peer, PieceIndex piece) const;
   static Duration next_block_in(const Peer& peer);
-  static bool much_sooner(const Peer& one, const Peer& than);
   template <class Of>
   std::optional<wire::BlockRef> next_urgent(Peer& peer, Of of);
   std::optional<wire::BlockRef> next_needed(Peer& peer, double capacity, TimePoint now);

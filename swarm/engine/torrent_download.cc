@@ -9,30 +9,34 @@
 
 namespace swarmfs::engine {
 
+bool Torrent::may_fill(const Peer& peer, TimePoint now) {
+  if (peer.closing || !peer.ready || !peer.am_interested) return false;
+  if (peer.peer_choking && peer.allowed_fast.empty()) return false;
+  return !owes_first_hashes(peer) || !leaves_blocks_to_others(peer, now);
+}
+
+/// Asks a peer for one more block that somebody waits for. False: it gets none now.
+bool Torrent::fill_needed(Peer& peer, double capacity, TimePoint now) {
+  held_back_ = !down_gate_.open(false, now) && !down_gate_.open(true, now);
+  if (held_back_) wake_at(down_gate_.next(now));
+  if (held_back_ || peer.outstanding.size() >= most_requests(peer)) return false;
+  const auto block = next_needed(peer, capacity, now);
+  if (block) ask_needed(peer, *block, now);
+  return block.has_value();
+}
+
 void Torrent::fill(Peer& peer, TimePoint now) {
-  if (peer.closing || !peer.ready || !peer.am_interested) return;
-  if (peer.peer_choking && peer.allowed_fast.empty()) return;
+  if (!may_fill(peer, now)) return;
   const bool owes_hashes = owes_first_hashes(peer);
-  if (owes_hashes && leaves_blocks_to_others(peer, now)) return;
   // Nothing that is asked for here changes how fast the peers are.
   const double capacity = windows_.empty() ? 0 : capacity_bps();
   if (!windows_.empty()) widen_windows(capacity);
-  const std::size_t urgent_depth =
-      peer.snubbed
-          ? 1
-          : std::min<std::size_t>(
-                depth(peer) + (peer.web_seed ? limits::kWebRun : limits::kUrgentAhead), peer.reqq);
-  while (peer.outstanding.size() < std::max(depth(peer), urgent_depth)) {
+  while (peer.outstanding.size() < most_requests(peer)) {
+    if (fill_needed(peer, capacity, now)) continue;
+    if (held_back_) break;
     const bool open = down_gate_.open(false, now);
     if (!open) wake_at(down_gate_.next(now));
-    held_back_ = !open && !down_gate_.open(true, now);
-    if (held_back_) break;
-    auto block = next_needed(peer, capacity, now);
-    if (block) {
-      ask_needed(peer, *block, now);
-      continue;
-    }
-    block = next_hedge(peer, now);
+    auto block = next_hedge(peer, now);
     if (block) say_reading(peer, block->piece);
     if (!block && !owes_hashes && peer.outstanding.size() < depth(peer))
       block = open ? next_unhurried(peer, capacity, now)
@@ -42,9 +46,39 @@ void Torrent::fill(Peer& peer, TimePoint now) {
   }
 }
 
+/// What somebody waits for, each block of the peer that would bring it first.
+void Torrent::spread_needed(TimePoint now) {
+  using Turn = std::pair<Duration, Peer*>;
+  const auto later = [](const Turn& a, const Turn& b) { return a.first > b.first; };
+  std::vector<Turn> turns;
+  for (auto& [id, peer] : peers_)
+    if (may_fill(*peer, now)) turns.emplace_back(next_block_in(*peer), peer.get());
+  if (turns.empty()) return;
+  const double capacity = windows_.empty() ? 0 : capacity_bps();
+  if (!windows_.empty()) widen_windows(capacity);
+  std::make_heap(turns.begin(), turns.end(), later);
+  while (!turns.empty()) {
+    std::pop_heap(turns.begin(), turns.end(), later);
+    Peer& soonest = *turns.back().second;
+    if (!fill_needed(soonest, capacity, now)) {
+      turns.pop_back();
+      continue;
+    }
+    turns.back().first = next_block_in(soonest);
+    std::push_heap(turns.begin(), turns.end(), later);
+  }
+}
+
 /// Requests to keep with a peer. One that has stalled must show first that it goes on.
 std::size_t Torrent::depth(const Peer& peer) {
   return peer.snubbed ? 1 : peer.pace.depth(peer.reqq) + run_ahead(peer);
+}
+
+/// And with those that somebody waits for.
+std::size_t Torrent::most_requests(const Peer& peer) {
+  if (peer.snubbed) return 1;
+  const std::size_t ahead = peer.web_seed ? limits::kWebRun : limits::kUrgentAhead;
+  return std::max(depth(peer), std::min<std::size_t>(depth(peer) + ahead, peer.reqq));
 }
 
 /// While a v2 file's piece layer is missing, a right piece could not be told from a wrong one.

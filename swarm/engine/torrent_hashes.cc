@@ -105,7 +105,8 @@ bool Torrent::leaves_blocks_to_others(const Peer& peer, TimePoint now) {
   if (now >= end) return false;
   const bool others = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
     const Peer& other = *entry.second;
-    if (other.id == peer.id || other.closing || other.snubbed || much_sooner(peer, other))
+    if (other.id == peer.id || other.closing || other.snubbed ||
+        much_sooner(next_block_in(peer), next_block_in(other)))
       return false;
     const TimePoint expected = other.connected_at + other.pace.rtt();
     return (other.ready && other.hash_fetches.empty() && may_ask(other, fetch.piece)) ||
@@ -169,11 +170,12 @@ void Torrent::want_leaves(const Layout::Span& span, std::size_t most, TimePoint 
   const wire::HashRef ref{*metainfo_->files[node.file.value].pieces_root, 0,
                           node.first_leaf + start, length,
                           merkle::proof_layers_to_root(0, node.height)};
-  // Who lets others wait is the last to ask.
+  // An answer comes behind what the peer has given to its socket. Who lets others wait is the last
+  // to ask.
   const auto expected = [](const Peer& peer) {
     const bool late = std::any_of(peer.hash_fetches.begin(), peer.hash_fetches.end(),
                                   [](const HashFetch& f) { return f.late; });
-    return peer.pace.estimate(0) + (late ? limits::kHashTimeout : Duration{});
+    return next_block_in(peer) + (late ? limits::kHashTimeout : Duration{});
   };
   Peer* best = nullptr;
   for (auto& [id, peer] : peers_) {

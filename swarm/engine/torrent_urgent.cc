@@ -10,18 +10,14 @@
 
 namespace swarmfs::engine {
 
-/// Whether one peer would bring a block in half the time that another takes.
-bool Torrent::much_sooner(const Peer& one, const Peer& than) {
-  return next_block_in(one) * 2 + std::chrono::milliseconds(10) < next_block_in(than);
-}
-
 bool Torrent::worth_asking(const Peer& peer, PieceIndex piece) const {
   // An urgent block goes to a peer only if no other would bring it in half the time; a full queue
   // there is part of the estimate, so nobody idles for long.
+  const Duration mine = next_block_in(peer);
   return std::none_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
     const Peer& other = *entry.second;
     return other.id != peer.id && !other.closing && !other.snubbed && may_ask(other, piece) &&
-           much_sooner(other, peer);
+           much_sooner(next_block_in(other), mine);
   });
 }
 

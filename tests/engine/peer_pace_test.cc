@@ -80,6 +80,43 @@ TEST(PeerPace, ALostSegmentDoesNotEndTheStart) {
   EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * 0.2);
 }
 
+TEST(PeerPace, TheStartLeavesNoLongQueue) {
+  // Depth is told of a full line a round trip late, and has doubled meanwhile; on a long path it
+  // has half a round trip to spare.
+  for (const Duration delay : {20ms, 50ms, 200ms}) {
+    Peer peer{{}, 4e6, delay};
+    peer.pace.set_connect_rtt(delay);
+    Duration longest{};
+    for (int i = 0; i < 100; ++i) {
+      peer.run(delay / 5);
+      longest = std::max(longest, peer.wait());
+    }
+    EXPECT_LE(longest, delay * 11 / 4 + 20ms) << to_seconds(delay);
+    EXPECT_LE(peer.wait(), delay * 3 / 2 + 20ms) << to_seconds(delay);
+  }
+}
+
+TEST(PeerPace, TheStartOfThePeersOwnWindowDoesNotEndOurs) {
+  // A cold TCP window lets out less than a block, and doubles: each block takes two round trips,
+  // though nothing queues.
+  PeerPace pace;
+  pace.set_connect_rtt(50ms);
+  TimePoint now = TimePoint{} + 1h;
+  pace.on_block(kBlockSize, now - 50ms, now, 1);
+  for (int trip = 0; trip < 4; ++trip) {
+    now += 50ms;
+    for (int b = 0; b < 1 << trip; ++b)
+      pace.on_block(kBlockSize, now - 100ms, now + b * 1ms, pace.depth(1000));
+  }
+  EXPECT_EQ(pace.depth(1000), PeerPace::kMinDepth) << "what queues is no reason for more";
+  for (int trip = 0; trip < 3; ++trip) {
+    now += 50ms;
+    for (unsigned b = 0, n = pace.depth(1000); b < n; ++b)
+      pace.on_block(kBlockSize, now - 50ms, now, pace.depth(1000));
+  }
+  EXPECT_GE(pace.depth(1000), 8 * PeerPace::kMinDepth) << "it still doubles";
+}
+
 TEST(PeerPace, LastsOverThePausesThatLossesMakeAgainAndAgain) {
   Peer lossy{{}, 4e6, 200ms};
   lossy.hold = 220ms;

@@ -79,6 +79,31 @@ TEST(TorrentReads, AreToldAtOnceOfWhatWasHereBefore) {
   EXPECT_THAT(rig.host.grown, SizeIs(1));
 }
 
+TEST(TorrentReads, AreSpreadOverPeersByWhoBringsABlockFirst) {
+  TorrentConfig config;
+  config.on_demand = true;
+  ReadRig rig(v1_content(20), false, config);
+  const PeerId a = rig.seed_peer(1), b = rig.seed_peer(2);
+  rig.read(1, 8 * kPiece, 4 * kPiece);
+  EXPECT_THAT(rig.host.got<wire::Request>(a), SizeIs(8)) << "two peers of one speed get half each";
+  EXPECT_THAT(rig.host.got<wire::Request>(b), SizeIs(8));
+  while (rig.serve(a) + rig.serve(b) > 0) rig.hash();
+  EXPECT_THAT(rig.host.ready, ElementsAre(ReadId(1)));
+}
+
+TEST(TorrentReads, LeafHashesAreAskedOfAPeerWithAShortQueue) {
+  TorrentConfig config;
+  config.on_demand = true;
+  ReadRig rig(make_content(Format::v2, kPiece, {16 * kPiece}), false, config);
+  const PeerId busy = rig.seed_peer(1, true);
+  rig.read(1, 0, 2 * kPiece);
+  ASSERT_THAT(rig.host.got<wire::Request>(busy), testing::Not(IsEmpty()));
+  const PeerId idle = rig.seed_peer(2, true);
+  rig.read(2, 8 * kPiece, 4096);
+  ASSERT_THAT(rig.host.got<wire::HashRequest>(idle), SizeIs(1));
+  EXPECT_EQ(rig.host.got<wire::HashRequest>(idle)[0].ref.index / 4, 8U);
+}
+
 TEST(TorrentReads, OfOneBlockAreNeverToldOfAStart) {
   ReadRig rig(make_content(Format::v2, kPiece, {4 * kPiece}));
   const PeerId peer = rig.seed_peer(1, true);
