@@ -60,7 +60,12 @@ void Torrent::spread_needed(TimePoint now) {
   while (!turns.empty()) {
     std::pop_heap(turns.begin(), turns.end(), later);
     Peer& soonest = *turns.back().second;
-    if (!fill_needed(soonest, capacity, now)) {
+    bool asked = fill_needed(soonest, capacity, now);
+    // Every other block would be a request over HTTP each.
+    while (asked && soonest.web_seed &&
+           next_block_in(soonest) < turns.front().first + limits::kWebRunLasts)
+      asked = fill_needed(soonest, capacity, now);
+    if (!asked) {
       turns.pop_back();
       continue;
     }

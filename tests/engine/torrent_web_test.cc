@@ -1,4 +1,6 @@
 // engine::Torrent and web seeds.
+#include <array>
+
 #include "swarm/engine/web_seed.h"
 #include "tests/engine/torrent_rig.h"
 
@@ -34,6 +36,29 @@ TEST(TorrentWeb, IsAskedForLongRuns) {
   for (const auto& request : rig.host.got<wire::Request>(web))
     of_piece += request.block.piece == PieceIndex(1) ? 1 : 0;
   EXPECT_EQ(of_piece, 64U) << "a whole piece for a reader, though nothing has come yet";
+}
+
+TEST(TorrentWeb, TwoShareAPieceInRunsAndNotBlockByBlock) {
+  TorrentConfig config;
+  config.on_demand = true;
+  Rig rig(make_content(Format::v1, 64 * kBlockSize, {200 * kBlockSize}), false, config);
+  const std::array<PeerId, 2> web = {join(rig, 1), join(rig, 2)};
+  rig.torrent.add_read(ReadId(1), HandleId(1), {{PieceIndex(0), 0, 4096}}, rig.now);
+  while (rig.serve(web[0]) + rig.serve(web[1]) > 0) rig.hash();
+  ASSERT_THAT(rig.host.ready, testing::ElementsAre(ReadId(1)));
+  rig.torrent.add_read(ReadId(2), HandleId(1), {{PieceIndex(1), 0, 4096}}, rig.now);
+  unsigned blocks = 0, runs = 0;
+  for (const PeerId peer : web) {
+    std::uint32_t next = 1;  // no block begins here
+    for (const auto& request : rig.host.got<wire::Request>(peer)) {
+      if (request.block.piece != PieceIndex(1)) continue;
+      ++blocks;
+      runs += request.block.begin == next ? 0 : 1;
+      next = request.block.begin + kBlockSize;
+    }
+  }
+  EXPECT_EQ(blocks, 64U);
+  EXPECT_LE(runs, 4U);
 }
 
 TEST(TorrentWeb, ForWrongBytesItsUrlGoesAndNotItsAddress) {
