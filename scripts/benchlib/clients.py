@@ -23,6 +23,10 @@ class Failed(Exception):
     """A client could not be measured; the message says why."""
 
 
+class Hopeless(Failed):
+    """Another try would say the same: minutes went by, or the client has no such thing."""
+
+
 def percentile(values, fraction):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]

@@ -15,7 +15,7 @@ from . import clients
 
 HERE = pathlib.Path(__file__).resolve().parent
 READY_SECONDS = 0.3  # a reader is up and polling before its client starts
-Failed = clients.Failed
+Failed, Hopeless = clients.Failed, clients.Hopeless
 
 
 @dataclasses.dataclass
@@ -99,7 +99,7 @@ class Mounted:
         try:
             out, err = popen.communicate(timeout=max(0.1, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise Failed(f"{self.name}: a reader had not ended in time") from None
+            raise Hopeless(f"{self.name}: a reader had not ended in time") from None
         if popen.returncode:
             raise Failed(f"{self.name}: {err.strip()}\n{client.tail(5)}")
         return job.result(out)
@@ -131,7 +131,7 @@ class Deadlines:
     def run(self, stage, jobs, on_demand=False, limit=180, during=None, label=""):
         del label
         if len(jobs) != 1:
-            raise Failed("libtorrent: no filesystem, so no several readers")
+            raise Hopeless("libtorrent: no filesystem, so no several readers")
         job = jobs[0]
         with stage.scratch() as scratch:
             options = {**job.options, "on_demand": on_demand}
@@ -143,7 +143,7 @@ class Deadlines:
             try:
                 status = proc.wait(limit)
             except AssertionError:
-                raise Failed("libtorrent: not done in time") from None
+                raise Hopeless("libtorrent: not done in time") from None
             finally:
                 proc.stop()
             if status:

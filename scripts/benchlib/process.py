@@ -16,11 +16,11 @@ def tree(pid):
     while left:
         current = left.pop()
         found.append(current)
-        for task in pathlib.Path(f"/proc/{current}/task").glob("*/children"):
-            try:
+        try:
+            for task in pathlib.Path(f"/proc/{current}/task").glob("*/children"):
                 left += [int(p) for p in task.read_text().split()]
-            except OSError:
-                pass
+        except OSError:  # it, or a thread of it, has ended meanwhile
+            pass
     return found
 
 

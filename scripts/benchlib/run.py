@@ -3,7 +3,7 @@ import dataclasses
 import pathlib
 import sys
 
-from .contestants import Failed
+from .contestants import Failed, Hopeless
 from .figures import SUBJECT, Findings
 from .stage import Material, Stage, load
 
@@ -44,6 +44,8 @@ class Run:
             except Failed as failure:
                 self.found.failures.append((name, label, str(failure)))
                 print(f"  failed: {failure}", file=sys.stderr)
+                if isinstance(failure, Hopeless):
+                    break
                 continue
             if outcome.status:
                 self.found.note_status(outcome.status)
