@@ -10,17 +10,25 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS = 0.01
 
 
+def threads(pid):
+    """Their folders in /proc; none once the process has ended."""
+    try:
+        return list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
 def tree(pid):
     """The process and its descendants that are alive."""
     found, left = [], [pid]
     while left:
         current = left.pop()
         found.append(current)
-        try:
-            for task in pathlib.Path(f"/proc/{current}/task").glob("*/children"):
-                left += [int(p) for p in task.read_text().split()]
-        except OSError:  # it, or a thread of it, has ended meanwhile
-            pass
+        for task in threads(current):
+            try:
+                left += [int(p) for p in (task / "children").read_text().split()]
+            except OSError:  # it has ended meanwhile
+                pass
     return found
 
 
