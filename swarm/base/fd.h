@@ -21,6 +21,8 @@ class Fd {
   }
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  /// Hands it to another owner.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;

@@ -130,6 +130,7 @@ void Node::on_answer(const Endpoint& from, const KrpcMessage& message, TimePoint
   // Its place in pending_due_ is found to be stale when its time comes.
   pending_.erase(it);
   ++counts_.replies_in;
+  heard_ = now;
   const Duration rtt = now - pending.sent;
   learn_patience(rtt);
   const auto* const response = std::get_if<KrpcResponse>(&message.body);
@@ -176,7 +177,9 @@ void Node::expire_queries(TimePoint now) {
     if (now < give_up) continue;  // it was found to be slow before this was due
     const Pending pending = std::move(it->second);
     pending_.erase(it);
-    table_.on_failure(pending.to, now);
+    // Where nobody else answers either it may be our own line that is down: an outage is not to
+    // empty the table.
+    if (heard_ + kGiveUp >= pending.sent) table_.on_failure(pending.to, now);
     pending.then({Outcome::failed, nullptr, nullptr, {}}, now);
   }
 }

@@ -94,6 +94,8 @@ class Node {
   void add_saved(const std::vector<NodeInfo>& nodes, TimePoint now);
   /// A node that somebody named (PORT messages, the other family): tried, and kept if it answers.
   void offer(const Endpoint& endpoint, TimePoint now);
+  /// Our network came back or is another: neighbours are looked for anew.
+  void network_changed(TimePoint now);
 
   // --- what is asked of the table
   using SearchId = std::uint64_t;
@@ -231,6 +233,7 @@ class Node {
   TimePoint next_step_;
   TimePoint next_find_self_;
   TimePoint next_expiry_;
+  TimePoint heard_{};           ///< when any node answered last
   unsigned self_attempts_ = 0;  ///< in a row that found nobody
   bool finding_self_ = false;
 };

@@ -47,6 +47,11 @@ void Node::offer(const Endpoint& endpoint, TimePoint now) {
   next_step_ = std::min(next_step_, now + kFastStep);
 }
 
+void Node::network_changed(TimePoint now) {
+  self_attempts_ = 0;
+  next_find_self_ = next_step_ = now;
+}
+
 bool Node::knows_anybody() const {
   return table_.size() > 0 || !entries_.empty() || !saved_.empty();
 }
@@ -96,7 +101,7 @@ void Node::begin(SearchId id, Search search, TimePoint now) {
   const auto known = table_.nearest(search.lookup.target(), Lookup::kMaxCandidates / 2,
                                     RoutingTable::Which::any, now);
   for (const NodeInfo& node : known) search.lookup.add(node);
-  if (known.size() < kEnough) {
+  if (known.size() < kEnough || table_.good(now) == 0) {
     for (const NodeInfo& node : saved_) search.lookup.add(node);
     for (const Endpoint& entry : entries_) search.lookup.add(entry);
   }
@@ -220,14 +225,15 @@ void Node::find_self(TimePoint now) {
   next_find_self_ = now + kFindSelfEvery;
   walk_to(
       table_.own_id(),
-      [this](const SearchEnd&) {
+      [this](const SearchEnd& end) {
         finding_self_ = false;
-        if (table_.size() >= kEnough) {
+        if (table_.size() >= kEnough && end.answered > 0) {
           self_attempts_ = 0;
           saved_.clear();
           return;
         }
-        // It was set when this began: with so few nodes known it is to be earlier.
+        // It was set when this began: with so few nodes known, or none that answers, it is to be
+        // earlier.
         const Duration rest = kFirstRetry * (1 << std::min(self_attempts_++, 7U));
         next_find_self_ -= kFindSelfEvery - std::min<Duration>(rest, kLastRetry);
       },

@@ -110,6 +110,11 @@ void MetadataFetch::on_dial_failed(const Endpoint& endpoint, TimePoint now) {
   finish_event(now);
 }
 
+void MetadataFetch::network_changed(TimePoint now) {
+  book_.forgive(now);
+  finish_event(now);
+}
+
 std::optional<PeerId> MetadataFetch::add_peer(const Endpoint& endpoint,
                                               std::optional<wire::Handshake> theirs,
                                               std::optional<Duration> rtt, TimePoint now) {
@@ -236,6 +241,7 @@ std::optional<AdoptedPeer> MetadataFetch::release(PeerId id) {
 void MetadataFetch::on_received(PeerId id, ByteView bytes, TimePoint now) {
   Peer* const peer = find(id);
   if (peer == nullptr) return;
+  book_.heard(now);
   const auto fed = peer->framer.feed(bytes, [&](ByteView frame, bool is_handshake) {
     return on_frame(*peer, frame, is_handshake, now);
   });

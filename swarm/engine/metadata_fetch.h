@@ -77,6 +77,8 @@ class MetadataFetch {
   std::optional<PeerId> add_peer(const Endpoint& endpoint, std::optional<wire::Handshake> theirs,
                                  std::optional<Duration> rtt, TimePoint now);
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
+  /// Our network came back or is another: whom we did not reach is dialled again now.
+  void network_changed(TimePoint now);
   void on_received(PeerId peer, ByteView bytes, TimePoint now);
   void on_closed(PeerId peer, TimePoint now);
   void set_filter(AddressFilterPtr filter, TimePoint now);

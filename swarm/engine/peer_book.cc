@@ -134,6 +134,7 @@ bool PeerBook::make_room(PeerSource source) {
 
 bool PeerBook::add(const Endpoint& endpoint, PeerSource source, TimePoint now) {
   if (!acceptable(endpoint, source)) return false;
+  if (may_point_anywhere(source)) heard(now);  // by our line, just now
   Entry* entry = find(endpoint);
   if (entry == nullptr) {
     if (crowded(endpoint, source) || !make_room(source)) return false;
@@ -222,8 +223,25 @@ void PeerBook::forgive(TimePoint now) {
   for (auto& [endpoint, entry] : entries_) {
     if (entry.failures == 0) continue;
     entry.failures = 0;
+    entry.alone = false;
     entry.not_before = now;
   }
+  earliest_stale_ = true;
+}
+
+/// There is a connection to it.
+void PeerBook::reached(Entry& entry, TimePoint now) {
+  heard(now);
+  // It could not be reached, nor could anybody else, and now it can: so that was our own line.
+  if (std::exchange(entry.alone, false) && entry.failures > 0) {
+    for (auto& [endpoint, other] : entries_) {
+      if (!std::exchange(other.alone, false)) continue;
+      other.failures = 0;
+      other.not_before = std::min(other.not_before, now);
+    }
+  }
+  entry.connected_at = now;
+  ++entry.connections;
   earliest_stale_ = true;
 }
 
@@ -243,7 +261,7 @@ PeerBook::Sizes PeerBook::sizes() const {
 // --- Whom to dial ----------------------------------------------------------------------------
 
 bool PeerBook::given_up(const Entry& entry) const {
-  return entry.source != PeerSource::user && entry.failures >= config_.max_failures;
+  return entry.source != PeerSource::user && entry.failures >= config_.max_failures && !entry.alone;
 }
 
 bool PeerBook::dialable(const Entry& entry) const {
@@ -290,6 +308,7 @@ std::optional<Endpoint> PeerBook::next_dial(TimePoint now, unsigned connected, u
   }
   // deadline() was due, so there is one.
   best->second.dialing = true;
+  best->second.heard_before = heard_;
   dials_paid_until_ = std::max(dials_paid_until_, now) + dial_interval_;
   earliest_stale_ = true;
   return best->first;
@@ -297,9 +316,13 @@ std::optional<Endpoint> PeerBook::next_dial(TimePoint now, unsigned connected, u
 
 // --- What became of it -----------------------------------------------------------------------
 
-Duration PeerBook::backoff(const Entry& entry) const {
+Duration PeerBook::backoff(const Entry& entry, TimePoint now) const {
   const bool user = entry.source == PeerSource::user;
-  const Duration cap = user ? config_.user_retry_max : config_.retry_max;
+  Duration cap = user ? config_.user_retry_max : config_.retry_max;
+  // Whether our line is back shows by those that were there before. That it is noticed late is to
+  // add little to how long it was down.
+  if (!user && entry.alone && entry.proven)
+    cap = std::min(cap, std::max(config_.user_retry_max, (now - heard_) / 8));
   Duration rest = user ? config_.reconnect : config_.retry_min;
   for (unsigned i = 1; i < entry.failures && rest < cap; ++i) rest *= 2;
   return std::min(rest, cap);
@@ -307,7 +330,7 @@ Duration PeerBook::backoff(const Entry& entry) const {
 
 void PeerBook::fail(Entry& entry, TimePoint now) {
   if (entry.failures < std::numeric_limits<std::uint16_t>::max()) ++entry.failures;
-  entry.not_before = now + (given_up(entry) ? config_.give_up : backoff(entry));
+  entry.not_before = now + (given_up(entry) ? config_.give_up : backoff(entry, now));
 }
 
 void PeerBook::on_connected(const Endpoint& endpoint, TimePoint now) {
@@ -315,16 +338,12 @@ void PeerBook::on_connected(const Endpoint& endpoint, TimePoint now) {
   if (entry == nullptr) return;
   entry->dialing = false;
   entry->proven = true;
-  entry->connected_at = now;
-  ++entry->connections;
-  earliest_stale_ = true;
+  reached(*entry, now);
 }
 
 bool PeerBook::on_incoming(const Endpoint& endpoint, TimePoint now) {
   if (!add(endpoint, PeerSource::incoming, now)) return false;
-  Entry& entry = *find(endpoint);
-  entry.connected_at = now;
-  ++entry.connections;
+  reached(*find(endpoint), now);
   return true;
 }
 
@@ -332,6 +351,7 @@ bool PeerBook::begin_dial(const Endpoint& endpoint) {
   Entry* entry = find(endpoint);
   if (entry == nullptr || !entry->idle() || refuses(endpoint.address)) return false;
   entry->dialing = true;
+  entry->heard_before = heard_;
   earliest_stale_ = true;
   return true;
 }
@@ -346,6 +366,7 @@ void PeerBook::on_failed(const Endpoint& endpoint, TimePoint now) {
     entries_.erase(endpoint);
     return;
   }
+  entry->alone = entry->heard_before == heard_;
   fail(*entry, now);
 }
 
@@ -387,6 +408,7 @@ void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason re
     case CloseReason::self:
       break;
   }
+  entry->alone = false;  // somebody answered
   fail(*entry, now);
 }
 

@@ -1,9 +1,11 @@
 // The addresses a torrent knows, and which of them to dial when.
 //
 // Rules it keeps: no address is dialled while it is dialled or connected already; an address that
-// failed rests for longer each time and is given up after a few tries, unless the user named it;
-// what strangers say (PEX, DHT) can neither crowd out better addresses nor aim us at local
-// networks, system ports or many ports of one host; memory is bounded.
+// failed rests for longer each time and is given up after a few tries, unless the user named it, or
+// nobody at all was heard from while it was tried: then it may be our own line that is down, and
+// those that were there before are tried again soon; what strangers say (PEX, DHT) can neither
+// crowd out better addresses nor aim us at local networks, system ports or many ports of one host;
+// memory is bounded.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +46,8 @@ struct PeerBookConfig {
   unsigned dial_burst = 30;        ///< dials at once after a pause; over 0
   unsigned max_failures = 5;       ///< in a row, then an address is given up
   /// The rest after a failure doubles from `retry_min` to `retry_max`; for the user's peers from
-  /// `reconnect` to `user_retry_max`.
+  /// `reconnect` to `user_retry_max`. For those that were there until nobody was heard from any
+  /// more it is `user_retry_max` at most, or an eighth of that silence.
   Duration retry_min = std::chrono::seconds(10);
   Duration retry_max = std::chrono::minutes(10);
   Duration user_retry_max = std::chrono::seconds(30);
@@ -122,6 +125,8 @@ class PeerBook {
   void forget_swarm();
   /// The network came back or changed: failures so far say nothing.
   void forgive(TimePoint now);
+  /// A peer of the torrent said something, so that our own line works. Cheap.
+  void heard(TimePoint now) { heard_ = now; }
 
   struct Sizes {
     std::size_t known = 0;
@@ -137,6 +142,7 @@ class PeerBook {
   struct Entry {
     TimePoint not_before;    ///< of the next dial
     TimePoint connected_at;  ///< of the newest connection
+    TimePoint heard_before;  ///< `heard_` when it was dialled last
     std::uint32_t priority = 0;
     std::uint16_t failures = 0;
     std::uint16_t connections = 0;
@@ -144,6 +150,7 @@ class PeerBook {
     bool dialing = false;
     bool seed = false;
     bool proven = false;  ///< was connected to once
+    bool alone = false;   ///< it failed last, and nobody was heard from meanwhile
 
     bool idle() const { return !dialing && connections == 0; }
   };
@@ -157,8 +164,9 @@ class PeerBook {
   bool dialable(const Entry& entry) const;
   auto dial_order(const Entry& entry) const;
   auto worth(const Entry& entry) const;
-  Duration backoff(const Entry& entry) const;
+  Duration backoff(const Entry& entry, TimePoint now) const;
   void fail(Entry& entry, TimePoint now);
+  void reached(Entry& entry, TimePoint now);
   bool room(unsigned connected, unsigned half_open) const;
   TimePoint bucket_opens() const;
   const std::optional<TimePoint>& earliest() const;
@@ -172,6 +180,7 @@ class PeerBook {
   Entries entries_;
   std::map<IpAddress, TimePoint> banned_;  ///< and since when
   std::set<Endpoint> self_;
+  TimePoint heard_{};  ///< when anybody was heard from last, or named
   Duration dial_interval_;
   TimePoint dials_paid_until_{};  ///< the token bucket: every dial moves it on by an interval
   mutable std::optional<TimePoint> earliest_;  ///< not_before of the first dialable entry

@@ -158,6 +158,12 @@ void Torrent::on_dial_failed(const Endpoint& endpoint, TimePoint now) {
   flush(now);
 }
 
+void Torrent::network_changed(TimePoint now) {
+  book_.forgive(now);
+  dial_more(now);
+  flush(now);
+}
+
 void Torrent::on_timer(TimePoint now) {
   wake_ = TimePoint::max();
   for (auto it = reads_.begin(); it != reads_.end();) {

@@ -101,6 +101,8 @@ class Torrent {
   std::optional<PeerId> add_web_seed(const Endpoint& server, const wire::Handshake& handshake,
                                      std::optional<Duration> rtt, TimePoint now);
   void on_dial_failed(const Endpoint& endpoint, TimePoint now);
+  /// Our network came back or is another: whom we did not reach is dialled again now.
+  void network_changed(TimePoint now);
   /// A private torrent has another tracker now: whom the old one led to is left (BEP 27).
   void leave_swarm(TimePoint now);
   /// The flags with which a connected peer told of that one (BEP 11): it could introduce us (BEP
@@ -416,7 +418,7 @@ class Torrent {
   };
   double capacity_bps() const;
   std::uint32_t pieces_to_fill_the_line(double capacity) const;
-  void widen_windows(double capacity);
+  double widen_windows();
   static bool paced(const Window& window, double capacity);
   Duration slack(const Window& window, PieceIndex piece, double capacity, TimePoint now) const;
   bool some_peer_is_tried() const;

@@ -35,13 +35,17 @@ std::uint32_t Torrent::pieces_to_fill_the_line(double capacity) const {
          1;
 }
 
-/// The peers may have become faster since the reader last moved.
-void Torrent::widen_windows(double capacity) {
+/// The peers may have become faster since the readers last moved. Gives what they bring together,
+/// capacity_bps(); 0 where there are no windows.
+double Torrent::widen_windows() {
+  if (windows_.empty()) return 0;
+  const double capacity = capacity_bps();
   const std::uint32_t least = pieces_to_fill_the_line(capacity);
   for (auto& [handle, window] : windows_) {
     const PieceIndex reach(std::min(window.ahead.first.value + least, window.ahead.limit.value));
     window.ahead.end = std::max(window.ahead.end, reach);
   }
+  return capacity;
 }
 
 /// Whether the peers can keep ahead of the reader.

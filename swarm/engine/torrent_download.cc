@@ -28,9 +28,7 @@ bool Torrent::fill_needed(Peer& peer, double capacity, TimePoint now) {
 void Torrent::fill(Peer& peer, TimePoint now) {
   if (!may_fill(peer, now)) return;
   const bool owes_hashes = owes_first_hashes(peer);
-  // Nothing that is asked for here changes how fast the peers are.
-  const double capacity = windows_.empty() ? 0 : capacity_bps();
-  if (!windows_.empty()) widen_windows(capacity);
+  const double capacity = widen_windows();
   while (peer.outstanding.size() < most_requests(peer)) {
     if (fill_needed(peer, capacity, now)) continue;
     if (held_back_) break;
@@ -54,8 +52,7 @@ void Torrent::spread_needed(TimePoint now) {
   for (auto& [id, peer] : peers_)
     if (may_fill(*peer, now)) turns.emplace_back(next_block_in(*peer), peer.get());
   if (turns.empty()) return;
-  const double capacity = windows_.empty() ? 0 : capacity_bps();
-  if (!windows_.empty()) widen_windows(capacity);
+  const double capacity = widen_windows();
   std::make_heap(turns.begin(), turns.end(), later);
   while (!turns.empty()) {
     std::pop_heap(turns.begin(), turns.end(), later);

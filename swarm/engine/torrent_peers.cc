@@ -189,6 +189,7 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
   Peer* peer = find(id);
   if (peer == nullptr) return;
   peer->last_received = now;
+  book_.heard(now);
   const auto fed = peer->framer.feed(bytes, [&](ByteView frame, bool is_handshake) {
     return is_handshake ? on_handshake(*peer, frame, now) : on_message(*peer, frame, now);
   });

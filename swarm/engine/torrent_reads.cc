@@ -56,7 +56,7 @@ void Torrent::set_window(HandleId handle, const Ahead& ahead, TimePoint now) {
     window = {ahead, now, ahead.first};
     window.ahead.end = std::min(ahead.end, pieces);
     window.ahead.limit = std::min(ahead.limit, pieces);
-    widen_windows(capacity_bps());
+    widen_windows();
     want_hashes_ = true;
     refill_ = true;
   }

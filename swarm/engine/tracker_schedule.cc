@@ -232,6 +232,20 @@ void TrackerSchedule::moved(TimePoint now) {
   }
 }
 
+void TrackerSchedule::network_changed(TimePoint now) {
+  moved(now);
+  for (Tier& tier : tiers_) {
+    for (Tracker& tracker : tier.trackers) {
+      for (std::size_t hash = 0; hash < tier.lanes.size(); ++hash) {
+        Slot& slot = tracker.slots[hash];
+        if (std::exchange(slot.failures, 0) == 0) continue;
+        slot.ready_at = std::min(slot.ready_at, now);
+        tier.lanes[hash].due_at = std::min(tier.lanes[hash].due_at, now);
+      }
+    }
+  }
+}
+
 void TrackerSchedule::stop() {
   if (std::exchange(stopping_, true)) return;
   for (Tier& tier : tiers_) {

@@ -87,6 +87,9 @@ class TrackerSchedule {
   void want_peers(TimePoint now);
   /// Others reach us at another port: who works is told in kMovedDelay, whatever its interval.
   void moved(TimePoint now);
+  /// Our network came back or is another: failures so far say nothing, and who works is told in
+  /// kMovedDelay where we are now.
+  void network_changed(TimePoint now);
   /// So that one who moves again and again does not ask more often.
   static constexpr Duration kMovedDelay = std::chrono::seconds(5);
   /// Drops all announces in flight (the caller abandons them too) and owes `stopped` to every

@@ -196,8 +196,9 @@ void DhtService::begin_with(const std::vector<wire::NodeInfo>& saved) {
 void DhtService::tick() {
   const TimePoint now = Clock::now();
   if (now >= next_resolve_) {
-    const bool lonely = std::any_of(members_.begin(), members_.end(), [](const auto& member) {
-      return member->node.table().size() < dht::Node::kEnough;
+    const bool lonely = std::any_of(members_.begin(), members_.end(), [&](const auto& member) {
+      const dht::RoutingTable& table = member->node.table();
+      return table.size() < dht::Node::kEnough || table.good(now) == 0;
     });
     if (lonely) resolve_bootstrap();
     next_resolve_ = now + resolve_rest_;
@@ -211,6 +212,16 @@ void DhtService::tick() {
   timer_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& error) {
     if (!error && !alive.expired()) tick();
   });
+}
+
+void DhtService::network_changed() {
+  if (!started_) return;
+  for (const auto& member : members_) {
+    member->node.network_changed(Clock::now());
+    member->arm();
+  }
+  resolve_rest_ = kResolveAgain;
+  next_resolve_ = Clock::now();
 }
 
 void DhtService::resolve_bootstrap() {

@@ -48,6 +48,8 @@ class DhtService {
   bool has_nodes() const { return !members_.empty(); }
   /// Begins to look for nodes. Idempotent.
   void start();
+  /// Our network came back or is another.
+  void network_changed();
 
   /// A search that is under way. Letting go of it ends it without another call.
   class Search {

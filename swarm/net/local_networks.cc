@@ -35,20 +35,41 @@ static unsigned bits_of(const IpAddress& mask) {
   return bits;
 }
 
-std::vector<LocalInterface> local_interfaces() {
-  std::vector<LocalInterface> out;
+/// Calls `see` with each address of interfaces that are up, loopback left out.
+template <class See>
+static void each_address(See see) {
   ifaddrs* raw = nullptr;
-  if (::getifaddrs(&raw) != 0) return out;
+  if (::getifaddrs(&raw) != 0) return;
   const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all(raw, ::freeifaddrs);
   for (const ifaddrs* one = raw; one != nullptr; one = one->ifa_next) {
-    static constexpr unsigned kNeeded = IFF_UP | IFF_MULTICAST;
-    if ((one->ifa_flags & kNeeded) != kNeeded || (one->ifa_flags & IFF_LOOPBACK) != 0) continue;
-    const auto address = address_of(one->ifa_addr);
-    const auto mask = address_of(one->ifa_netmask);
-    if (!address || !mask) continue;
-    const LocalInterface found{::if_nametoindex(one->ifa_name), {*address, bits_of(*mask)}};
-    if (engine::on_network(*address, {&found.network, 1})) out.push_back(found);
+    if ((one->ifa_flags & (IFF_UP | IFF_LOOPBACK)) != IFF_UP) continue;
+    if (const auto address = address_of(one->ifa_addr)) see(*one, *address);
   }
+}
+
+std::vector<LocalInterface> local_interfaces() {
+  std::vector<LocalInterface> out;
+  each_address([&](const ifaddrs& one, const IpAddress& address) {
+    const auto mask = address_of(one.ifa_netmask);
+    if ((one.ifa_flags & IFF_MULTICAST) == 0 || !mask) return;
+    const LocalInterface found{::if_nametoindex(one.ifa_name), {address, bits_of(*mask)}};
+    if (engine::on_network(address, {&found.network, 1})) out.push_back(found);
+  });
+  return out;
+}
+
+static bool is_link_local(const IpAddress& address) {
+  const auto& bytes = address.bytes();
+  return address.is_v4() ? bytes[0] == 169 && bytes[1] == 254
+                         : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+}
+
+std::vector<engine::HostAddress> host_addresses() {
+  std::vector<engine::HostAddress> out;
+  each_address([&](const ifaddrs& one, const IpAddress& address) {
+    if (is_link_local(address)) return;
+    out.push_back({::if_nametoindex(one.ifa_name), address, (one.ifa_flags & IFF_RUNNING) != 0});
+  });
   return out;
 }
 

@@ -96,6 +96,10 @@ void MetadataDriver::add_candidates(const std::vector<Endpoint>& endpoints,
   event([&] { fetch_.add_candidates(endpoints, source, now()); });
 }
 
+void MetadataDriver::network_changed() {
+  event([&] { fetch_.network_changed(now()); });
+}
+
 void MetadataDriver::set_filter(engine::AddressFilterPtr filter) {
   event([&] { fetch_.set_filter(std::move(filter), now()); });
 }

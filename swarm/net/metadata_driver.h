@@ -48,6 +48,8 @@ class MetadataDriver final : public engine::MetadataHost,
   void accept(std::unique_ptr<PeerStream> stream, const Endpoint& from,
               const wire::Handshake& theirs);
   void add_candidates(const std::vector<Endpoint>& endpoints, engine::PeerSource source);
+  /// See engine::MetadataFetch.
+  void network_changed();
   void set_filter(engine::AddressFilterPtr filter);
   const engine::MetadataFetch& fetch() const { return fetch_; }
 

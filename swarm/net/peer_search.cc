@@ -77,6 +77,12 @@ void PeerSearch::ports_changed() {
   if (dht_) dht_->port_changed();
 }
 
+void PeerSearch::network_changed() {
+  trackers_.network_changed();
+  if (dht_) dht_->network_changed();
+  if (announced_) announced_->want_peers();
+}
+
 void PeerSearch::stop(std::function<void()> done) {
   if (dht_) dht_->stop();
   announced_.reset();

@@ -48,6 +48,8 @@ class PeerSearch {
   void completed() { trackers_.completed(); }
   /// Stats::port is another one: who knows the old one is told.
   void ports_changed();
+  /// Our network came back or is another: all are asked again soon.
+  void network_changed();
   /// More addresses are wanted; cheap to repeat.
   void want_peers();
   /// Says goodbye; `done` as of TorrentTrackers::stop().

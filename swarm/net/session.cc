@@ -162,7 +162,36 @@ void Session::watch_interface() {
   });
 }
 
+void Session::watch_networks() {
+  auto watch = NetworkWatch::start(
+      io_.get_executor(), [this](const engine::NetworkChange& change) { network_changed(change); });
+  if (watch) {
+    networks_ = std::move(*watch);
+  } else {
+    logger_->debug("{}: not noticed", watch.error().message);
+  }
+}
+
+/// What failed before may work now, and nobody need wait until it is tried again anyway.
+void Session::network_changed(const engine::NetworkChange& change) {
+  if (stopped_) return;
+  logger_->info("the network has {}", change.came ? "changed: peers and trackers are asked again"
+                                                  : "gone, or a part of it");
+  for (const Member& member : members_) {
+    member.driver->network_changed(change);
+    if (change.came) member.search->network_changed();
+    if (change.came) member.web_seeds->network_changed();
+  }
+  if (!change.came) return;
+  for (const Fetch& fetch : fetches_) {
+    fetch.driver->network_changed();
+    fetch.search->network_changed();
+  }
+  if (dht_) dht_->network_changed();
+}
+
 Result<> Session::listen() {
+  watch_networks();
   if (!config_.route->direct()) return go_out();
   if (config_.route->bound()) {
     interface_ = config_.route->interface_index();
@@ -480,6 +509,7 @@ void Session::stop(std::function<void()> done) {
   stopped_ = true;
   error_code ignored;
   interface_timer_.cancel();
+  networks_.reset();
   for (Listener& listener : listeners_) {
     listener.acceptor.close(ignored);
     listener.pause.cancel();

@@ -17,6 +17,7 @@
 #include "swarm/base/result.h"
 #include "swarm/net/local_discovery.h"
 #include "swarm/net/metadata_driver.h"
+#include "swarm/net/network_watch.h"
 #include "swarm/net/peer_greeter.h"
 #include "swarm/net/peer_search.h"
 #include "swarm/net/port_mapping.h"
@@ -123,6 +124,8 @@ class Session {
   Result<> open_udp(const Endpoint& endpoint);
   void accept_next(Listener& listener);
   void watch_interface();
+  void watch_networks();
+  void network_changed(const engine::NetworkChange& change);
   engine::AddressFilterPtr filter() const;
   void map_ports();
   void ports_changed();
@@ -152,6 +155,7 @@ class Session {
   std::optional<DhtService> dht_;              ///< on udp_; its table is written on disk_
   std::optional<LocalDiscovery> lsd_;
   std::optional<PortMapping> mapping_;
+  std::unique_ptr<NetworkWatch> networks_;        ///< null: the system does not tell us
   std::pair<std::uint16_t, std::uint16_t> told_;  ///< as ports_changed() has told last
   PeerGreeter greeter_;
   UtpService utp_;

@@ -5,12 +5,16 @@
 
 #include <utility>
 
+#include "swarm/net/addresses.h"
 #include "swarm/net/path_rtt.h"
 
 namespace swarmfs::net {
 
 using boost::asio::ip::tcp;
 using boost::system::error_code;
+
+/// From <linux/tcp.h> of 6.15, which Debian 12's headers precede; an older kernel refuses it.
+static constexpr int kRtoMaxMs = 44;  // TCP_RTO_MAX_MS
 
 TcpStream::TcpStream(tcp::socket socket, bool proxied)
     : socket_(std::move(socket)), proxied_(proxied) {
@@ -21,6 +25,10 @@ TcpStream::TcpStream(tcp::socket socket, bool proxied)
   // what is in flight it takes little.
   const int unsent = 128 * 1024;
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+  // When the network is back after a while, the connection goes on with the next retransmission,
+  // which is up to two minutes away unless we say otherwise.
+  const int patience = 5'000;  // in ms
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, kRtoMaxMs, &patience, sizeof patience);
 }
 
 static auto unless_aborted(std::function<void()> ready) {
@@ -51,6 +59,14 @@ ssize_t TcpStream::write(std::span<const iovec> parts) {
 std::optional<Duration> TcpStream::path_rtt() {
   if (proxied_) return std::nullopt;
   return net::path_rtt(socket_.native_handle());
+}
+
+PeerLink TcpStream::link() const {
+  PeerLink link;
+  error_code gone;
+  const auto local = socket_.local_endpoint(gone);
+  if (!gone) link.local = from_asio(local).address;
+  return link;
 }
 
 void TcpStream::close() {

@@ -18,6 +18,7 @@ class TcpStream final : public PeerStream {
   ssize_t read(MutableByteView into) override;
   ssize_t write(std::span<const iovec> parts) override;
   std::optional<Duration> path_rtt() override;
+  PeerLink link() const override;
   void close() override;
 
  private:

@@ -39,6 +39,11 @@ void TorrentDht::port_changed() {
   if (running_ && !searching_) search_in(kSoonest);
 }
 
+void TorrentDht::network_changed() {
+  rest_ = kSoonest;
+  port_changed();
+}
+
 void TorrentDht::search() {
   moved_ = false;
   const Us us = us_();

@@ -37,6 +37,9 @@ class TorrentDht {
   void want_peers();
   /// Us::port is another one: announces it soon.
   void port_changed();
+  /// Our network came back or is another: searches and announces soon, however rarely it had come
+  /// to that.
+  void network_changed();
 
  private:
   void search();

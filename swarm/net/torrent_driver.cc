@@ -153,6 +153,21 @@ void TorrentDriver::leave_swarm() {
   engine_event([&] { torrent_->leave_swarm(now()); });
 }
 
+void TorrentDriver::network_changed(const engine::NetworkChange& change) {
+  std::vector<PeerId> dead;
+  for (const auto& [id, connection] : connections_) {
+    const auto local = connection->link().local;
+    if (local && std::ranges::find(change.gone, *local) != change.gone.end()) dead.push_back(id);
+  }
+  for (const PeerId id : dead) {
+    const auto connection = connections_.extract(id);
+    if (connection.empty()) continue;  // ended by what became of another
+    connection.mapped()->close();
+    engine_event([&] { torrent_->on_closed(id, now()); });
+  }
+  if (change.came) engine_event([&] { torrent_->network_changed(now()); });
+}
+
 void TorrentDriver::dial(const Endpoint& endpoint) {
   dialling_[endpoint] = dialer_.dial(
       endpoint, metainfo().hashes.primary(),

@@ -14,6 +14,7 @@
 
 #include "swarm/base/content_source.h"
 #include "swarm/base/piece_store.h"
+#include "swarm/engine/network_changes.h"
 #include "swarm/engine/torrent.h"
 #include "swarm/metainfo/piece_roots.h"
 #include "swarm/net/block_keep.h"
@@ -77,6 +78,9 @@ class TorrentDriver final : public engine::TorrentHost,
 
   /// A private torrent has another tracker now (BEP 27): see engine::Torrent.
   void leave_swarm();
+  /// Connections of addresses that this machine has no more are closed, and if it has got one,
+  /// those who could not be reached are dialled again.
+  void network_changed(const engine::NetworkChange& change);
 
   /// Called on the io thread when the last piece is verified, or at once if it is already.
   void on_complete(std::function<void()> callback);

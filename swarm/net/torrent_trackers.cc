@@ -87,6 +87,11 @@ void TorrentTrackers::port_changed() {
   pump();
 }
 
+void TorrentTrackers::network_changed() {
+  schedule_.network_changed(Clock::now());
+  pump();
+}
+
 void TorrentTrackers::pump() {
   if (!running_) return;
   while (const auto announce = schedule_.next_action(Clock::now())) send(*announce);

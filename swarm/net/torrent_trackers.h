@@ -77,6 +77,8 @@ class TorrentTrackers {
   void want_peers();
   /// Stats::port is another one: those that know the old one are told.
   void port_changed();
+  /// See engine::TrackerSchedule.
+  void network_changed();
   /// Tells the trackers goodbye. `done` is called once, from the loop, when they have answered and
   /// at the latest after kStopTime.
   void stop(std::function<void()> done);

@@ -46,6 +46,7 @@ struct WebSeeds::Seed {
   unsigned failures = 0;      ///< in a row, nothing brought in between
   std::uint64_t brought = 0;  ///< when it failed last
   bool out = false;           ///< for good
+  bool told_to_wait = false;  ///< by its server
   std::string words = "not asked yet";
 };
 
@@ -91,6 +92,15 @@ void WebSeeds::stop() {
   for (const auto& seed : seeds_) {
     seed->timer.cancel();
     if (const auto link = std::exchange(seed->link, nullptr)) link->stop();
+  }
+}
+
+void WebSeeds::network_changed() {
+  if (!running_) return;
+  for (const auto& seed : seeds_) {
+    if (seed->out || seed->link || seed->told_to_wait || seed->failures == 0) continue;
+    seed->failures = 0;
+    begin_in(*seed, Duration::zero());
   }
 }
 
@@ -141,6 +151,7 @@ void WebSeeds::on_ended(Seed& seed, const WebSeedEnd& end) {
   const Duration usual =
       std::min<Duration>(kLongestRetry, kFirstRetry * (1U << std::min(seed.failures, 10U)));
   ++seed.failures;
+  seed.told_to_wait = end.retry_after.has_value();
   const Duration wait = end.retry_after ? std::max<Duration>(*end.retry_after, 1s) : usual;
   logger_->info("{}: {}: {}; again in {} s", torrent_, seed.name, end.why,
                 std::chrono::ceil<std::chrono::seconds>(wait).count());

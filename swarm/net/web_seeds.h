@@ -48,6 +48,9 @@ class WebSeeds {
   void start();
   /// Ends all connections; nothing is called any more, unless it is started again.
   void stop();
+  /// Our network came back or is another: those that failed are tried again now, unless their
+  /// server has named a time.
+  void network_changed();
 
   /// How each does, a line each, for people.
   std::vector<std::string> words() const;

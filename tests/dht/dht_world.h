@@ -45,6 +45,8 @@ class World {
   const Endpoint& where(std::size_t i) const { return hosts_[i]->where; }
   void kill(std::size_t i) { hosts_[i]->dead = true; }
   bool dead(std::size_t i) const { return hosts_[i]->dead; }
+  /// Its line is down: nothing leaves it or gets there.
+  void cut(std::size_t i, bool down) { hosts_[i]->cut = down; }
   TimePoint now() const { return now_; }
   Rng& rng() { return rng_; }
   std::uint64_t datagrams() const { return datagrams_; }
@@ -100,7 +102,7 @@ class World {
   struct Host final : NodeHost {
     Host(World& w, const Endpoint& e) : world(w), where(e) {}
     void send(const Endpoint& to, ByteView datagram) override {
-      if (!dead) world.transmit(where, to, Bytes(datagram.begin(), datagram.end()));
+      if (!dead && !cut) world.transmit(where, to, Bytes(datagram.begin(), datagram.end()));
     }
     std::vector<NodeInfo> other_family_nearest(const NodeId&, std::size_t) override { return {}; }
     void other_family_seen(const std::vector<NodeInfo>&) override {}
@@ -108,6 +110,7 @@ class World {
     Endpoint where;
     std::unique_ptr<Node> node;
     bool dead = false;
+    bool cut = false;
   };
   struct Flight {
     TimePoint at;
@@ -132,7 +135,7 @@ class World {
     const auto it = by_endpoint_.find(flight.to);
     if (it == by_endpoint_.end()) {
       strangers[flight.to].push_back(flight.datagram);
-    } else if (!hosts_[it->second]->dead) {
+    } else if (!hosts_[it->second]->dead && !hosts_[it->second]->cut) {
       hosts_[it->second]->node->on_datagram(flight.from, flight.datagram, now_);
     }
   }

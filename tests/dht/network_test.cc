@@ -174,6 +174,44 @@ TEST(DhtNetwork, TablesForgetTheDeadAndKeepTheLiving) {
   }
 }
 
+TEST(DhtNetwork, AnOutageEmptiesNoTable) {
+  World world({}, 7);
+  world.grow(80);
+  find(world, 20, hash_of(1), announce());
+  constexpr std::size_t kCut = 50;
+  Node& node = world.node(kCut);
+  const std::size_t before = node.table().size();
+  ASSERT_GE(before, 15U);
+  world.cut(kCut, true);
+  for (int minute = 0; minute < 25; ++minute) {
+    EXPECT_EQ(find(world, kCut, hash_of(1)).end.answered, 0U);
+    world.run_for(1min);
+  }
+  EXPECT_GE(node.table().size(), before * 9 / 10);
+  world.cut(kCut, false);
+  EXPECT_EQ(find(world, kCut, hash_of(1)).peers.size(), 1U);
+  world.run_for(10min);
+  EXPECT_GE(node.table().good(world.now()), before * 9 / 10);
+}
+
+TEST(DhtNetwork, WhoKnowsOnlyNodesThatAreGoneBeginsAnew) {
+  World world({}, 9);
+  world.grow(30);
+  Node& late = world.add();
+  const std::size_t number = world.size() - 1;
+  late.add_entries({world.where(0)}, true, world.now());
+  world.run_for(2min);
+  ASSERT_GE(late.table().size(), Node::kEnough);
+  for (std::size_t i = 1; i < 20; ++i) world.kill(i);
+  for (std::size_t i = 20; i < 30; ++i) world.cut(i, true);  // for the others, too
+  world.cut(0, true);
+  world.run_for(1h);
+  for (std::size_t i = 20; i < 30; ++i) world.cut(i, false);
+  world.cut(0, false);
+  find(world, 25, hash_of(1), announce());
+  EXPECT_EQ(find(world, number, hash_of(1)).peers.size(), 1U);
+}
+
 TEST(DhtNetwork, AnnouncesEndUnlessTheyAreRepeated) {
   World world({}, 8);
   world.grow(30);

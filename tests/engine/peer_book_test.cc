@@ -129,12 +129,14 @@ TEST(PeerBook, BacksOffAndGivesUp) {
   TimePoint now = kStart;
   for (const Duration rest : {10s, 20s, 40s, 80s}) {
     ASSERT_EQ(book.next_dial(now, 0, 0), nth(1));
+    book.heard(now);
     book.on_failed(nth(1), now);
     EXPECT_EQ(book.deadline(0, 0), now + rest);
     EXPECT_EQ(book.next_dial(now + rest - 1ns, 0, 0), std::nullopt);
     now += rest;
   }
   ASSERT_EQ(book.next_dial(now, 0, 0), nth(1));
+  book.heard(now);
   book.on_failed(nth(1), now);
   EXPECT_EQ(book.deadline(0, 0), std::nullopt);
   EXPECT_EQ(book.sizes().given_up, 1u);
@@ -209,11 +211,60 @@ TEST(PeerBook, ForgivesFailuresWhenTheNetworkReturns) {
   book.add(nth(1), PeerSource::tracker, kStart);
   for (int i = 0; i < 5; ++i) {
     ASSERT_EQ(book.next_dial(kStart + i * 1h, 0, 0), nth(1));
+    book.heard(kStart + i * 1h);
     book.on_failed(nth(1), kStart + i * 1h);
   }
   EXPECT_EQ(book.deadline(0, 0), std::nullopt);
   book.forgive(kStart + 5h);
   EXPECT_EQ(book.next_dial(kStart + 5h, 0, 0), nth(1));
+}
+
+/// Dials whatever is due until `end`, in vain; returns how often that was.
+unsigned dial_in_vain(PeerBook& book, TimePoint from, TimePoint end) {
+  unsigned dials = 0;
+  for (auto due = book.deadline(0, 0); due && std::max(*due, from) < end;
+       due = book.deadline(0, 0), ++dials) {
+    const TimePoint now = std::max(*due, from);
+    const auto address = book.next_dial(now, 0, 0);
+    if (!address) break;
+    book.on_failed(*address, now);
+  }
+  return dials;
+}
+
+TEST(PeerBook, GivesNobodyUpWhileNobodyIsHeardFrom) {
+  PeerBook book({}, 1);
+  for (unsigned i = 0; i < 20; ++i) book.add(nth(i), PeerSource::tracker, kStart);
+  for (unsigned i = 0; i < 20; ++i) ASSERT_TRUE(book.next_dial(kStart, 0, 0));
+  for (unsigned i = 0; i < 10; ++i) book.on_connected(nth(i), kStart);  // the others fail
+  for (unsigned i = 10; i < 20; ++i) book.on_failed(nth(i), kStart);
+  const TimePoint down = kStart + 1h;
+  for (unsigned i = 0; i < 10; ++i) book.on_closed(nth(i), down, CloseReason::lost);
+  const TimePoint back = down + 20min;
+  const unsigned dials = dial_in_vain(book, down, back);
+  EXPECT_EQ(book.sizes().given_up, 0u);
+  EXPECT_LT(dials, 10 * 40u) << "but nobody hammers: thirty seconds each at first, ever more";
+  // Ten of them were there until the line went: that it is back is noticed soon.
+  const auto due = book.deadline(0, 0);
+  ASSERT_TRUE(due);
+  EXPECT_LE(*due, back + 20min / 8 + 30s);
+  const auto first = book.next_dial(*due, 0, 0);
+  ASSERT_TRUE(first);
+  book.on_connected(*first, *due);
+  EXPECT_THAT(dial_all(book, *due + 1s), SizeIs(19)) << "and then the others at once";
+}
+
+TEST(PeerBook, HurriesNobodyWhoFailedWhileOthersWereHeardFrom) {
+  PeerBook book({}, 1);
+  for (unsigned i = 0; i < 3; ++i) book.add(nth(i), PeerSource::tracker, kStart);
+  for (unsigned i = 0; i < 3; ++i) ASSERT_TRUE(book.next_dial(kStart, 0, 0));
+  book.on_connected(nth(0), kStart);
+  book.on_failed(nth(1), kStart + 1s);
+  book.on_failed(nth(2), kStart + 1s);
+  EXPECT_EQ(book.deadline(1, 0), kStart + 11s);
+  book.on_closed(nth(0), kStart + 2s, CloseReason::useless);
+  book.on_incoming(nth(5), kStart + 3s);
+  EXPECT_EQ(book.deadline(1, 0), kStart + 11s);
 }
 
 TEST(PeerBook, BansALiarForTheRunWhoeverNamedIt) {

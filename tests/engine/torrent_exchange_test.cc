@@ -99,6 +99,23 @@ TEST(TorrentExchange, PeersThatAreHereHearOfPortsThatHaveMoved) {
   EXPECT_THAT(ports(b), testing::ElementsAre(6000, 7000));
 }
 
+TEST(TorrentExchange, OneNodeOfTheHashTableIsTakenOfAPeerIfWeAreInItOurselves) {
+  for (const bool in_it : {true, false}) {
+    TorrentConfig config = exchanging();
+    if (in_it) config.dht_port = 6001;
+    Rig rig(v1_content(), false, config);
+    const PeerId peer = rig.accept(1);
+    for (const std::uint16_t port : {7001, 7002}) {
+      Bytes message;
+      wire::append_port(message, port);
+      rig.torrent.on_received(peer, message, rig.now);
+    }
+    const std::vector<Endpoint> one{{address(1).address, 7001}};
+    EXPECT_EQ(rig.host.nodes, in_it ? one : std::vector<Endpoint>{});
+    EXPECT_FALSE(rig.host.peers[peer].closed);
+  }
+}
+
 TEST(TorrentExchange, PeersThatCameAreToldOfEachOtherWhereTheyListen) {
   Rig rig(v1_content(), false, exchanging());
   const PeerId a = rig.accept(1);

@@ -402,5 +402,24 @@ TEST(TrackerSchedule, MovingWakesNoTrackerThatFails) {
   EXPECT_EQ(w.schedule.deadline(), before);
 }
 
+TEST(TrackerSchedule, ANetworkThatIsBackWakesThoseThatFail) {
+  World w(Tiers{{"a"}, {"b"}});
+  const auto first = w.drain();
+  w.ok(first[0]);
+  w.bad(first[1]);
+  for (int failures = 1; failures < 8; ++failures) {
+    w.wait();
+    w.bad(w.only());
+  }
+  EXPECT_GT(*w.schedule.deadline(), w.now + 10min);
+  w.schedule.network_changed(w.now);
+  const Announce at_once = w.only();
+  EXPECT_EQ(at_once.url, "b");
+  w.bad(at_once);
+  EXPECT_EQ(w.wait(), TrackerSchedule::kMovedDelay);
+  EXPECT_EQ(w.only().url, "a") << "who works is told where we are";
+  EXPECT_LT(w.wait(), 2 * TrackerSchedule::kFirstBackoff) << "b begins with short rests again";
+}
+
 }  // namespace
 }  // namespace swarmfs::engine

@@ -262,6 +262,9 @@ class Host(BaseHost):
     def cut(self):
         _run(["ip", "-n", self.net.ns, "link", "set", f"v{self.number}", "down"])
 
+    def mend(self):
+        _run(["ip", "-n", self.net.ns, "link", "set", f"v{self.number}", "up"])
+
 
 class BaseNet:
     """Hosts that are joined, a namespace for what joins them, and a directory for their files and

@@ -14,6 +14,7 @@
 #include "swarm/net/task.h"
 #include "swarm/net/udp_port.h"
 #include "swarm/net/udp_tracker.h"
+#include "tests/net/test_server.h"
 
 namespace swarmfs::net::test {
 namespace {
@@ -304,6 +305,26 @@ TEST_F(RouteTest, NothingGoesToWhomTheFilterHas) {
   }
   options.filter->set(nullptr);
   EXPECT_TRUE(connect(route, {"127.0.0.2", port}));
+}
+
+TEST_F(RouteTest, ARedirectLeadsToNobodyWhomTheFilterHas) {
+  Route::Options options;
+  options.filter = std::make_shared<FilterGate>();
+  const auto route = *Route::make(options);
+  TestServer blocked(loop, "127.0.0.2", [](const std::string&) { return Said{http_answer("")}; });
+  TestServer server(loop, "127.0.0.1", [&](const std::string&) {
+    return Said{http_answer("", "302 Found", "Location: http://" + blocked.authority() + "/a\r\n")};
+  });
+  TrackerClient client(loop.get_executor(), route, {}, logger);
+  const std::string url = "http://" + server.authority() + "/announce";
+  EXPECT_FALSE(announce(client, url)) << "what it answers is no announce";
+  EXPECT_EQ(blocked.requests().size(), 1U) << "an empty filter blocks nobody";
+  options.filter->set(filter_of("127.0.0.2"));
+  const auto answer = announce(client, url);
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("IP filter"), std::string::npos) << answer.error().message;
+  EXPECT_EQ(server.requests().size(), 2U);
+  EXPECT_EQ(blocked.requests().size(), 1U);
 }
 
 TEST_F(RouteTest, AProxyIsNotAskedForWhomTheFilterHas) {

@@ -91,15 +91,23 @@ void EngineNode::leave() {
   for (const auto& [peer, socket] : std::exchange(sockets_, {}))
     enter([&] { torrent_->on_closed(peer, world_.now()); });
   connections_.clear();
+  for (const Endpoint& endpoint : std::exchange(dialling_, {}))
+    enter([&] { torrent_->on_dial_failed(endpoint, world_.now()); });
 }
 
 void EngineNode::come_back() { world_.network.join(address(), *this, options_.line); }
+
+void EngineNode::network_changed() {
+  enter([&] { torrent_->network_changed(world_.now()); });
+}
 
 // --- network
 
 void EngineNode::on_connected(SocketId socket, const Endpoint& other, bool dialled, Duration rtt) {
   connections_[socket] = Connection{other, std::nullopt, {}};
-  if (dialled) introduce(socket, other, std::nullopt, rtt);
+  if (!dialled) return;
+  dialling_.erase(other);
+  introduce(socket, other, std::nullopt, rtt);
 }
 
 void EngineNode::introduce(SocketId socket, const Endpoint& other,
@@ -121,6 +129,7 @@ void EngineNode::introduce(SocketId socket, const Endpoint& other,
 }
 
 void EngineNode::on_dial_failed(const Endpoint& other) {
+  if (dialling_.erase(other) == 0) return;  // it has left meanwhile
   enter([&] { torrent_->on_dial_failed(other, world_.now()); });
 }
 
@@ -198,7 +207,11 @@ std::optional<Duration> EngineNode::path_rtt(PeerId peer) {
 
 void EngineNode::dial(const Endpoint& endpoint) {
   ++dials_;
-  world_.network.dial(address(), endpoint);
+  dialling_.insert(endpoint);
+  if (world_.network.present(address())) return world_.network.dial(address(), endpoint);
+  // Without a line there is nothing to wait for.
+  world_.timeline.after(std::chrono::milliseconds(1),
+                        [this, endpoint] { on_dial_failed(endpoint); });
 }
 
 // --- content

@@ -58,6 +58,8 @@ class EngineNode final : public Party, private engine::TorrentHost {
   /// Its line goes dead; come_back() brings the same engine back.
   void leave();
   void come_back();
+  /// As the system tells of it; come_back() alone is an outage elsewhere on the way.
+  void network_changed();
 
   ReadId read(std::uint64_t offset, std::uint32_t length, engine::ReadOwner owner = HandleId(1));
   void cancel(ReadId read);
@@ -132,6 +134,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   std::unique_ptr<engine::Torrent> torrent_;
   std::map<SocketId, Connection> connections_;
   std::map<PeerId, SocketId> sockets_;
+  std::set<Endpoint> dialling_;
   std::optional<SocketId> introducing_;
   std::set<PieceIndex> stored_;
   std::map<PieceIndex, std::set<std::uint32_t>> kept_;  ///< in memory, verified

@@ -44,6 +44,7 @@ class FakeHost final : public engine::TorrentHost {
   unsigned peers_needed = 0;
   std::optional<Duration> rtt;  ///< of every path, as the system would tell
   unsigned layers_learnt = 0;
+  std::vector<Endpoint> nodes;  ///< of the hash table
   std::vector<std::string> warnings;
 
   void distrust(PeerId peer) override { distrusted.push_back(peer); }
@@ -87,6 +88,7 @@ class FakeHost final : public engine::TorrentHost {
   void forget_piece(PieceIndex piece) override { forgotten.push_back(piece); }
   void load_leaves(PieceIndex piece) override { leaves_wanted.push_back(piece); }
   void layer_learnt() override { ++layers_learnt; }
+  void dht_node(const Endpoint& node) override { nodes.push_back(node); }
   void read_ended(ReadId read, const engine::WaitTrace& trace) override { ended[read] = trace; }
   void read_grew(ReadId read, std::uint32_t bytes) override { grown.emplace_back(read, bytes); }
   void read_ready(ReadId read) override { ready.push_back(read); }
