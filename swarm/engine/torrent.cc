@@ -94,11 +94,20 @@ void Torrent::flush(TimePoint now) {
     const auto it = peers_.find(id);
     if (it == peers_.end() || it->second->closing) continue;
     it->second->last_sent = now;
-    host_.send(id, std::exchange(it->second->out, {}));
+    hand_over(*it->second);
   }
   if (closing_ == 0) return;
   std::erase_if(peers_, [](const auto& entry) { return entry.second->closing; });
   closing_ = 0;
+}
+
+/// Gives the host what a peer is to be told.
+void Torrent::hand_over(Peer& peer) {
+  using Order = TorrentHost::SendOrder;
+  const bool behind = std::exchange(peer.out_behind_blocks, false);
+  if (peer.out.empty()) return;
+  host_.send(peer.id, std::exchange(peer.out, {}),
+             behind ? Order::behind_blocks : Order::before_blocks);
 }
 
 void Torrent::add_candidates(std::span<const Endpoint> endpoints, PeerSource source,

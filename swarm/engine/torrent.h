@@ -252,6 +252,7 @@ class Torrent {
     TimePoint hedge_after{};             ///< no second copies are looked for before
     std::uint64_t nothing_to_hedge = 0;  ///< nothing could become overdue after so many requests
     Bytes out;
+    bool out_behind_blocks = false;  ///< TorrentHost::SendOrder of it
   };
   struct ParkedRead {
     ReadOwner owner;
@@ -280,6 +281,7 @@ class Torrent {
   /// The peer's output buffer; it goes to the host at the end of the event (flush).
   Bytes& to(Peer& peer);
   void flush(TimePoint now);
+  void hand_over(Peer& peer);
   void wake_at(TimePoint t) { wake_ = std::min(wake_, t); }
   void check_peer_timers(Peer& peer, TimePoint now);
   void dial_more(TimePoint now);

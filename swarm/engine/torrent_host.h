@@ -24,8 +24,13 @@ class TorrentHost {
  public:
   virtual ~TorrentHost() = default;
 
-  /// Queues protocol bytes for a peer, in order.
-  virtual void send(PeerId peer, Bytes bytes) = 0;
+  /// Whether protocol bytes overtake the blocks of their peer that have not begun to leave.
+  enum class SendOrder : std::uint8_t {
+    before_blocks,  ///< a request must not wait for what we upload
+    behind_blocks,  ///< what speaks of them: a choke, a reject
+  };
+  /// Queues protocol bytes for a peer, in order among themselves.
+  virtual void send(PeerId peer, Bytes bytes, SendOrder order) = 0;
   /// Queues a piece message; the host fetches the payload. Answer: on_block_sent.
   virtual void send_block(PeerId peer, const wire::BlockRef& block) = 0;
   /// Closes the connection once queued bytes are out; no on_closed follows.

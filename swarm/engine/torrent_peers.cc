@@ -408,7 +408,7 @@ bool Torrent::patient(Peer& peer, TimePoint now) const {
 void Torrent::drop(Peer& peer, std::string_view reason, CloseReason kind, TimePoint now) {
   if (peer.closing) return;
   host_.log(0, peer.endpoint.to_string() + ": closing: " + std::string(reason));
-  if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
+  hand_over(peer);
   host_.disconnect(peer.id, reason);
   forget(peer, kind, now);
 }

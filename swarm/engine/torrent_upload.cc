@@ -42,12 +42,16 @@ void Torrent::choke(Peer& peer) {
   peer.am_choking = true;
   slot_freed_ = true;
   wire::append_plain(to(peer), wire::MessageId::choke);
+  peer.out_behind_blocks = true;  // those on their way still come
   // BEP 6: the choke first, then a reject for every request it kills.
   for (const wire::BlockRef& block : std::exchange(peer.upload_queue, {})) reject(peer, block);
 }
 
 void Torrent::reject(Peer& peer, const wire::BlockRef& block) {
-  if (peer.fast) wire::append_block_ref(to(peer), wire::MessageId::reject, block);
+  if (!peer.fast) return;
+  wire::append_block_ref(to(peer), wire::MessageId::reject, block);
+  // It may have been asked for twice, and the first answer is the one to the first request.
+  peer.out_behind_blocks = true;
 }
 
 /// A piece is no longer here: who waits for some of it is told so, and nobody shall ask for it.
@@ -171,8 +175,7 @@ bool Torrent::send_next(Peer& peer, TimePoint now) {
   peer.sending += std::max(block.length, limits::kMinSendCost);
   ++sent_per_piece_[block.piece.value];
   up_gate_.take(block.length, now);
-  // Messages decided before this block go out before it.
-  if (!peer.out.empty()) host_.send(peer.id, std::exchange(peer.out, {}));
+  hand_over(peer);  // messages decided before this block go out before it
   host_.send_block(peer.id, block);
   return true;
 }

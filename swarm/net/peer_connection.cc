@@ -1,5 +1,6 @@
 #include "swarm/net/peer_connection.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "swarm/wire/handshake.h"
 
@@ -66,17 +68,24 @@ void PeerConnection::read_some() {
   fail_connection();
 }
 
-void PeerConnection::send(Bytes bytes) {
+/// Behind the last message and what has begun to leave.
+auto PeerConnection::before_blocks() {
+  const auto last = std::find_if(queue_.rbegin(), queue_.rend(),
+                                 [](const auto& slot) { return !slot->block || slot->sent > 0; });
+  return last.base();
+}
+
+void PeerConnection::send(Bytes bytes, bool behind_blocks) {
   if (closed_ || closing_) return;
   if (!std::exchange(greeted_, true) && bytes.size() > wire::kHandshakeSize) {
     // The handshake is a part of its own: see PeerStream::write().
-    send(Bytes(bytes.begin(), bytes.begin() + wire::kHandshakeSize));
+    send(Bytes(bytes.begin(), bytes.begin() + wire::kHandshakeSize), behind_blocks);
     bytes.erase(bytes.begin(), bytes.begin() + wire::kHandshakeSize);
   }
   auto slot = std::make_shared<Slot>();
   slot->head = std::move(bytes);
   unsent_ += slot->head.size();
-  queue_.push_back(std::move(slot));
+  queue_.insert(behind_blocks ? queue_.end() : before_blocks(), std::move(slot));
 }
 
 std::shared_ptr<PeerConnection::Slot> PeerConnection::reserve_block(const wire::BlockRef& block) {
@@ -125,6 +134,7 @@ void PeerConnection::write_some() {
       return fail_connection();
     }
     auto left = static_cast<std::size_t>(n);
+    std::vector<std::shared_ptr<Slot>> gone;  // blocks
     while (!queue_.empty() && !queue_.front()->loading) {
       const auto front = queue_.front();
       const std::size_t take = std::min(left, front->size() - front->sent);
@@ -132,13 +142,16 @@ void PeerConnection::write_some() {
       left -= take;
       if (front->sent < front->size()) break;
       queue_.pop_front();
-      // May queue more, which the outer loop then sends.
-      if (!front->block) {
-        unsent_ -= front->size();
+      if (front->block) {
+        gone.push_back(front);
       } else {
-        events_.on_block_sent(*front->block, !front->payload.empty());
+        unsent_ -= front->size();
       }
     }
+    // Only now, when all that was written is accounted for: this may queue more, also before the
+    // blocks that are left, which the outer loop then sends.
+    for (const auto& slot : gone)
+      if (!closed_) events_.on_block_sent(*slot->block, !slot->payload.empty());
     if (unsent_ <= kMaxUnsent) resume();
     if (static_cast<std::size_t>(n) < offered) {
       in_write_ = false;

@@ -41,8 +41,9 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   /// Starts reading. Call once.
   void start();
   void resume();
-  /// Queues bytes; flush() writes them.
-  void send(Bytes bytes);
+  /// Queues bytes of whole messages; flush() writes them. They keep their order, and overtake
+  /// blocks that have not begun to leave unless they are to come `behind_blocks`.
+  void send(Bytes bytes, bool behind_blocks = false);
   /// Writes what is queued and ready. May call on_block_sent.
   void flush();
 
@@ -69,6 +70,7 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   void wait_writable();
   void fail_connection();
   void drop_blocks();
+  auto before_blocks();
 
   boost::asio::any_io_executor executor_;
   std::unique_ptr<PeerStream> stream_;

@@ -3,8 +3,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <utility>
 
+#include "swarm/base/now.h"
 #include "swarm/net/addresses.h"
 #include "swarm/net/path_rtt.h"
 
@@ -16,19 +20,25 @@ using boost::system::error_code;
 /// From <linux/tcp.h> of 6.15, which Debian 12's headers precede; an older kernel refuses it.
 static constexpr int kRtoMaxMs = 44;  // TCP_RTO_MAX_MS
 
+/// Of one write.
+static constexpr std::size_t kMostParts = 64;
+
 TcpStream::TcpStream(tcp::socket socket, bool proxied)
     : socket_(std::move(socket)), proxied_(proxied) {
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
-  // What the kernel has taken cannot be cancelled or overtaken by something more urgent: beyond
-  // what is in flight it takes little.
-  const int unsent = 128 * 1024;
-  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+  bound_unsent();
   // When the network is back after a while, the connection goes on with the next retransmission,
   // which is up to two minutes away unless we say otherwise.
   const int patience = 5'000;  // in ms
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, kRtoMaxMs, &patience, sizeof patience);
+}
+
+/// Beyond what is in flight the kernel takes no more than that.
+void TcpStream::bound_unsent() {
+  const auto bytes = static_cast<int>(unsent_.bytes());
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }
 
 static auto unless_aborted(std::function<void()> ready) {
@@ -50,10 +60,26 @@ ssize_t TcpStream::read(MutableByteView into) {
 }
 
 ssize_t TcpStream::write(std::span<const iovec> parts) {
+  // The kernel looks at its bound once a segment, which may be as long as all that it is given.
+  std::array<iovec, kMostParts> some;
+  std::size_t offered = 0, count = 0, all = 0;
+  for (const iovec& part : parts) {
+    all += part.iov_len;
+    const std::size_t length = std::min(part.iov_len, unsent_.bytes() - offered);
+    if (length == 0 || count == some.size()) continue;
+    some[count++] = {part.iov_base, length};
+    offered += length;
+  }
   msghdr message{};
-  message.msg_iov = const_cast<iovec*>(parts.data());
-  message.msg_iovlen = parts.size();
-  return ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  message.msg_iov = some.data();
+  message.msg_iovlen = count;
+  const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const int error = errno;
+  const bool full = n < 0 && (error == EAGAIN || error == EWOULDBLOCK);
+  const auto taken = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+  if ((n >= 0 || full) && unsent_.on_write(taken, taken == all, now())) bound_unsent();
+  errno = error;
+  return n;
 }
 
 std::optional<Duration> TcpStream::path_rtt() {

@@ -4,6 +4,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "swarm/net/peer_stream.h"
+#include "swarm/net/unsent_bound.h"
 
 namespace swarmfs::net {
 
@@ -22,7 +23,10 @@ class TcpStream final : public PeerStream {
   void close() override;
 
  private:
+  void bound_unsent();
+
   boost::asio::ip::tcp::socket socket_;
+  UnsentBound unsent_;
   bool proxied_;
 };
 

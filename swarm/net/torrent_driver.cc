@@ -259,10 +259,10 @@ std::shared_ptr<PeerConnection> TorrentDriver::connection_of(PeerId peer) {
   return nullptr;
 }
 
-void TorrentDriver::send(PeerId peer, Bytes bytes) {
+void TorrentDriver::send(PeerId peer, Bytes bytes, SendOrder order) {
   auto connection = connection_of(peer);
   if (!connection) return;
-  connection->send(std::move(bytes));
+  connection->send(std::move(bytes), order == SendOrder::behind_blocks);
   unflushed_.push_back(std::move(connection));
 }
 

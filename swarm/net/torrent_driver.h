@@ -145,7 +145,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void explain(std::vector<ReadId> reads, std::function<void(Explanation)> answer);
 
   // --- TorrentHost
-  void send(PeerId peer, Bytes bytes) override;
+  void send(PeerId peer, Bytes bytes, SendOrder order) override;
   void send_block(PeerId peer, const wire::BlockRef& block) override;
   void disconnect(PeerId peer, std::string_view reason) override;
   void distrust(PeerId peer) override;

@@ -1,6 +1,7 @@
 // What goes to the other side: packets that wait, are under way, or are lost.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -18,8 +19,9 @@ namespace swarmfs::utp {
 /// knows retransmissions from originals). How much may be under way is not decided here.
 class Sender {
  public:
-  /// Bytes that may wait to be sent for the first time. What was taken cannot be overtaken by
-  /// something more urgent.
+  /// Bytes that may wait to be sent for the first time: what was taken cannot be overtaken by
+  /// something more urgent, and with too little the line runs dry.
+  static constexpr std::size_t kMinUnsent = std::size_t{16} << 10;
   static constexpr std::size_t kMaxUnsent = std::size_t{128} << 10;
   /// Packets that may be under way, so that their 16 bits tell them apart.
   static constexpr std::size_t kMaxUnderWay = 8192;
@@ -48,7 +50,13 @@ class Sender {
   std::size_t write(ByteView bytes);
   /// What is written next begins a packet.
   void cut() { cut_ = true; }
-  std::size_t room() const { return unsent_bytes_ < kMaxUnsent ? kMaxUnsent - unsent_bytes_ : 0; }
+  std::size_t room() const {
+    return unsent_bytes_ < unsent_most_ ? unsent_most_ - unsent_bytes_ : 0;
+  }
+  /// There is room for a good part of what there may be.
+  bool roomy() const { return room() >= unsent_most_ / 4; }
+  /// As many bytes may wait as go in a round trip.
+  void set_window(std::size_t window) { unsent_most_ = std::clamp(window, kMinUnsent, kMaxUnsent); }
   /// Ends the stream after what was written. Idempotent.
   void finish();
 
@@ -96,6 +104,7 @@ class Sender {
   bool cut_ = false;
   mutable std::size_t lost_hint_ = 0;  ///< no lost packet is before this one
   std::size_t unsent_bytes_ = 0;
+  std::size_t unsent_most_ = kMaxUnsent;
   std::size_t flight_ = 0;
   std::uint64_t next_order_ = 1;
   std::uint64_t arrived_order_ = 0;  ///< the latest transmission that has arrived

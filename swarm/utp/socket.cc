@@ -73,8 +73,7 @@ bool Socket::readable() const {
 }
 
 bool Socket::writable() const {
-  return state_ == State::ended ||
-         (state_ == State::connected && sender_.room() >= Sender::kMaxUnsent / 4);
+  return state_ == State::ended || (state_ == State::connected && sender_.roomy());
 }
 
 std::ptrdiff_t Socket::read(MutableByteView into, int& error) {
@@ -97,6 +96,7 @@ std::ptrdiff_t Socket::write(ByteView bytes, int& error) {
     error = error_ != 0 ? error_ : EPIPE;
     return -1;
   }
+  sender_.set_window(congestion_.window());
   const std::size_t n = state_ == State::connected ? sender_.write(bytes) : 0;
   if (n < bytes.size()) was_full_ = true;
   if (n > 0 || bytes.empty()) return static_cast<std::ptrdiff_t>(n);
@@ -400,7 +400,7 @@ bool Socket::send_data(PacketSink& sink, TimePoint now) {
       room = sink.send(remote_, std::span(batch).first(std::exchange(count, 0)));
   }
   if (count > 0) room = sink.send(remote_, std::span(batch).first(count));
-  if (sender_.room() >= Sender::kMaxUnsent / 4 && std::exchange(was_full_, false)) news_ = true;
+  if (sender_.roomy() && std::exchange(was_full_, false)) news_ = true;
   arm(now);
   return room;
 }

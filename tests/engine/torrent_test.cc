@@ -162,6 +162,24 @@ TEST(Torrent, ServesOnlyTheUnchokedAndRejectsTheRest) {
   EXPECT_TRUE(rig.closed(peer));
 }
 
+TEST(Torrent, AChokeStaysBehindBlocks) {
+  Rig rig(v1_content(), true);
+  std::vector<PeerId> peers;
+  for (unsigned i = 1; i <= 20; ++i) {
+    peers.push_back(rig.accept(i));
+    rig.plain(peers.back(), MessageId::have_none);
+    rig.plain(peers.back(), MessageId::interested);
+  }
+  rig.pass(60s);
+  std::size_t chokes = 0;
+  for (const PeerId peer : peers) {
+    const std::size_t its = rig.host.got<wire::Choke>(peer).size();
+    EXPECT_EQ(rig.host.peers[peer].behind_blocks, its);
+    chokes += its;
+  }
+  EXPECT_GT(chokes, 0U) << "slots are passed on";
+}
+
 TEST(Torrent, APeerThatDoesNotReadGetsABoundedNumberOfBlocks) {
   for (const std::uint32_t length : {1U, kBlockSize}) {
     Rig rig(v1_content(), true);

@@ -25,7 +25,7 @@ class Host final : public engine::TorrentHost {
   std::vector<PieceIndex> hashing, storing, leaves;
   std::size_t sent = 0;
 
-  void send(PeerId, Bytes bytes) override { sent += bytes.size(); }
+  void send(PeerId, Bytes bytes, SendOrder) override { sent += bytes.size(); }
   void send_block(PeerId peer, const wire::BlockRef& block) override {
     blocks.emplace_back(peer, block);
   }

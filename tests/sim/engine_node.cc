@@ -172,8 +172,11 @@ SocketId* EngineNode::socket_of(PeerId peer) {
   return &(sockets_[peer] = *introducing_);
 }
 
-void EngineNode::send(PeerId peer, Bytes bytes) {
-  if (const SocketId* socket = socket_of(peer)) world_.network.send(*socket, std::move(bytes));
+void EngineNode::send(PeerId peer, Bytes bytes, SendOrder order) {
+  const SocketId* socket = socket_of(peer);
+  if (socket == nullptr) return;
+  if (order == SendOrder::behind_blocks) return world_.network.send(*socket, std::move(bytes));
+  world_.network.send_first(*socket, std::move(bytes));
 }
 
 void EngineNode::send_block(PeerId peer, const wire::BlockRef& block) {

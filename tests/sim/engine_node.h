@@ -104,7 +104,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
                  const std::optional<wire::Handshake>& theirs, std::optional<Duration> rtt);
 
   SocketId* socket_of(PeerId peer);
-  void send(PeerId peer, Bytes bytes) override;
+  void send(PeerId peer, Bytes bytes, SendOrder order) override;
   void send_block(PeerId peer, const wire::BlockRef& block) override;
   void disconnect(PeerId peer, std::string_view reason) override;
   std::optional<Duration> path_rtt(PeerId peer) override;

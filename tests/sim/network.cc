@@ -88,12 +88,23 @@ std::optional<Duration> Network::rtt(SocketId id) const {
 }
 
 void Network::send(SocketId id, Bytes bytes, std::function<void()> sent) {
+  enqueue(id, {std::make_shared<const Bytes>(std::move(bytes)), std::move(sent)}, false);
+}
+
+void Network::send_first(SocketId id, Bytes bytes) {
+  enqueue(id, {std::make_shared<const Bytes>(std::move(bytes))}, true);
+}
+
+void Network::enqueue(SocketId id, Packet packet, bool first) {
   const auto it = sockets_.find(id);
   if (it == sockets_.end() || it->second.closing) return;
   Socket& socket = it->second;
-  if (Tap* tap = tap_of(socket)) tap->on_sent(id, bytes);
+  if (Tap* tap = tap_of(socket)) tap->on_sent(id, *packet.bytes);
   if (socket.out.empty()) find(socket.node)->ready.push_back(id);
-  socket.out.push_back({std::make_shared<const Bytes>(std::move(bytes)), std::move(sent)});
+  auto at = socket.out.end();
+  // The one in front may be leaving.
+  while (first && at - socket.out.begin() > 1 && std::prev(at)->sent) --at;
+  socket.out.insert(at, std::move(packet));
   // From the timeline: a sender may not be told of progress before its call returns.
   timeline_.after({}, [this, node = socket.node] { pump(node); });
 }

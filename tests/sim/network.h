@@ -70,6 +70,8 @@ class Network {
   void dial(const Endpoint& from, const Endpoint& to);
   /// `sent` is called once the bytes have left the node.
   void send(SocketId socket, Bytes bytes, std::function<void()> sent = {});
+  /// Overtakes what has not begun to leave and whose sender wants to know when it does.
+  void send_first(SocketId socket, Bytes bytes);
   /// Of the path alone, without queues, jitter and loss; nothing once either node has left.
   std::optional<Duration> rtt(SocketId socket) const;
   /// Once what was sent is out; this end hears no more.
@@ -88,7 +90,7 @@ class Network {
   };
   struct Packet {
     std::shared_ptr<const Bytes> bytes;
-    std::function<void()> sent;
+    std::function<void()> sent{};
   };
   struct Socket {
     Endpoint node;
@@ -98,6 +100,7 @@ class Network {
     TimePoint last_arrival{};
   };
 
+  void enqueue(SocketId socket, Packet packet, bool first);
   Node* find(const Endpoint& address);
   bool lets_in(const Endpoint& hidden, const Endpoint& from) const;
   void connect(const Endpoint& from, const Endpoint& to, Duration rtt);

@@ -22,6 +22,7 @@ struct Inbox {
   std::vector<Bytes> bodies;  ///< of messages, in order
   std::vector<wire::BlockRef> blocks;
   std::size_t bytes = 0;
+  unsigned behind_blocks = 0;  ///< how often something was not to overtake blocks
   bool closed = false;
   std::string reason;
 };
@@ -48,8 +49,9 @@ class FakeHost final : public engine::TorrentHost {
   std::vector<std::string> warnings;
 
   void distrust(PeerId peer) override { distrusted.push_back(peer); }
-  void send(PeerId peer, Bytes bytes) override {
+  void send(PeerId peer, Bytes bytes, SendOrder order) override {
     Inbox& inbox = peers[peer];
+    inbox.behind_blocks += order == SendOrder::behind_blocks;
     EXPECT_FALSE(inbox.closed) << "sent to a closed peer";
     inbox.bytes += bytes.size();
     const auto fed = inbox.framer.feed(bytes, [&](ByteView frame, bool is_handshake) {
