@@ -16,6 +16,8 @@ using wire::KrpcResponse;
 /// BEP 5 "v": two letters of the client, two bytes of the version.
 static constexpr std::string_view kVersion{"SF\x00\x01", 4};
 static constexpr Duration kExpireEvery = 1min;
+/// For so long before an answer our line has been the same: who was silent then is to blame.
+static constexpr Duration kSameLine = 90s;
 
 Node::Node(const NodeConfig& config, NodeHost& host, std::uint64_t seed, TimePoint now)
     : config_(config),
@@ -131,6 +133,9 @@ void Node::on_answer(const Endpoint& from, const KrpcMessage& message, TimePoint
   pending_.erase(it);
   ++counts_.replies_in;
   heard_ = now;
+  silent_.erase(from);
+  for (const auto& [endpoint, asked] : std::exchange(silent_, {}))
+    if (now - asked <= kSameLine) table_.on_failure(endpoint, now);
   const Duration rtt = now - pending.sent;
   learn_patience(rtt);
   const auto* const response = std::get_if<KrpcResponse>(&message.body);
@@ -179,7 +184,11 @@ void Node::expire_queries(TimePoint now) {
     pending_.erase(it);
     // Where nobody else answers either it may be our own line that is down: an outage is not to
     // empty the table.
-    if (heard_ + kGiveUp >= pending.sent) table_.on_failure(pending.to, now);
+    if (heard_ + kGiveUp >= pending.sent) {
+      table_.on_failure(pending.to, now);
+    } else if (silent_.size() < kMaxPending) {
+      silent_[pending.to] = pending.sent;
+    }
     pending.then({Outcome::failed, nullptr, nullptr, {}}, now);
   }
 }

@@ -233,8 +233,9 @@ class Node {
   TimePoint next_step_;
   TimePoint next_find_self_;
   TimePoint next_expiry_;
-  TimePoint heard_{};           ///< when any node answered last
-  unsigned self_attempts_ = 0;  ///< in a row that found nobody
+  TimePoint heard_{};                     ///< when any node answered last
+  std::map<Endpoint, TimePoint> silent_;  ///< since then: whom we asked and when
+  unsigned self_attempts_ = 0;            ///< in a row that found nobody
   bool finding_self_ = false;
 };
 

@@ -10,15 +10,22 @@ void NetworkChanges::on_news(TimePoint now) {
   deadline_ = std::min(now + kSettled, last_look_);
 }
 
-std::optional<NetworkChange> NetworkChanges::look(std::vector<HostAddress> now) {
+std::optional<NetworkChange> NetworkChanges::look(std::vector<HostAddress> addresses,
+                                                  TimePoint now) {
   deadline_ = TimePoint::max();
   NetworkChange change;
-  for (const HostAddress& one : now)
-    if (one.running && std::ranges::find(known_, one) == known_.end()) change.came = true;
+  for (const HostAddress& one : addresses)
+    if (one.running && std::ranges::find(known_, one) == known_.end()) came_ = true;
   for (const HostAddress& one : known_)
-    if (std::ranges::find(now, one.address, &HostAddress::address) == now.end())
+    if (std::ranges::find(addresses, one.address, &HostAddress::address) == addresses.end())
       change.gone.push_back(one.address);
-  known_ = std::move(now);
+  known_ = std::move(addresses);
+  if (came_ && told_ && now < *told_ + kRest) {
+    deadline_ = last_look_ = *told_ + kRest;
+  } else if (std::exchange(came_, false)) {
+    change.came = true;
+    told_ = now;
+  }
   if (!change.came && change.gone.empty()) return std::nullopt;
   return change;
 }

@@ -31,6 +31,9 @@ class NetworkChanges {
   static constexpr Duration kSettled = std::chrono::milliseconds(500);
   /// or so long after the first.
   static constexpr Duration kPatience = std::chrono::seconds(3);
+  /// Addresses may come again and again, as on a machine that runs containers: everybody is asked
+  /// again no more often than this.
+  static constexpr Duration kRest = std::chrono::minutes(1);
 
   explicit NetworkChanges(std::vector<HostAddress> now) : known_(std::move(now)) {}
 
@@ -39,10 +42,12 @@ class NetworkChanges {
   /// When to look() for what it is.
   TimePoint deadline() const { return deadline_; }
   /// What it is, if it matters.
-  std::optional<NetworkChange> look(std::vector<HostAddress> now);
+  std::optional<NetworkChange> look(std::vector<HostAddress> addresses, TimePoint now);
 
  private:
   std::vector<HostAddress> known_;
+  bool came_ = false;                       ///< to be told when kRest is over
+  std::optional<TimePoint> told_;           ///< of one that came
   TimePoint last_look_ = TimePoint::max();  ///< at the latest, of the burst that is under way
   TimePoint deadline_ = TimePoint::max();
 };

@@ -51,6 +51,12 @@ bool outside_trackers(PeerSource source) {
          source == PeerSource::magnet;
 }
 
+/// That it failed may be our own line's fault, and it was there before.
+template <class Entry>
+bool spared(const Entry& entry) {
+  return entry.alone && entry.proven;
+}
+
 }  // namespace
 
 std::string_view name_of(PeerSource source) {
@@ -221,9 +227,8 @@ void PeerBook::forget_swarm() {
 
 void PeerBook::forgive(TimePoint now) {
   for (auto& [endpoint, entry] : entries_) {
-    if (entry.failures == 0) continue;
+    if (!std::exchange(entry.alone, false) && entry.failures == 0) continue;
     entry.failures = 0;
-    entry.alone = false;
     entry.not_before = now;
   }
   earliest_stale_ = true;
@@ -232,14 +237,9 @@ void PeerBook::forgive(TimePoint now) {
 /// There is a connection to it.
 void PeerBook::reached(Entry& entry, TimePoint now) {
   heard(now);
-  // It could not be reached, nor could anybody else, and now it can: so that was our own line.
-  if (std::exchange(entry.alone, false) && entry.failures > 0) {
-    for (auto& [endpoint, other] : entries_) {
-      if (!std::exchange(other.alone, false)) continue;
-      other.failures = 0;
-      other.not_before = std::min(other.not_before, now);
-    }
-  }
+  // It could not be reached, nor could anybody else, and now it can: so that was our own line, and
+  // failures since say nothing.
+  if (entry.alone) forgive(now);
   entry.connected_at = now;
   ++entry.connections;
   earliest_stale_ = true;
@@ -261,7 +261,7 @@ PeerBook::Sizes PeerBook::sizes() const {
 // --- Whom to dial ----------------------------------------------------------------------------
 
 bool PeerBook::given_up(const Entry& entry) const {
-  return entry.source != PeerSource::user && entry.failures >= config_.max_failures && !entry.alone;
+  return entry.source != PeerSource::user && entry.failures >= config_.max_failures;
 }
 
 bool PeerBook::dialable(const Entry& entry) const {
@@ -318,18 +318,18 @@ std::optional<Endpoint> PeerBook::next_dial(TimePoint now, unsigned connected, u
 
 Duration PeerBook::backoff(const Entry& entry, TimePoint now) const {
   const bool user = entry.source == PeerSource::user;
-  Duration cap = user ? config_.user_retry_max : config_.retry_max;
+  const Duration cap = user ? config_.user_retry_max : config_.retry_max;
+  Duration rest = user ? config_.reconnect : config_.retry_min;
   // Whether our line is back shows by those that were there before. That it is noticed late is to
   // add little to how long it was down.
-  if (!user && entry.alone && entry.proven)
-    cap = std::min(cap, std::max(config_.user_retry_max, (now - heard_) / 8));
-  Duration rest = user ? config_.reconnect : config_.retry_min;
+  if (spared(entry)) return std::clamp((now - heard_) / 8, rest, cap);
   for (unsigned i = 1; i < entry.failures && rest < cap; ++i) rest *= 2;
   return std::min(rest, cap);
 }
 
 void PeerBook::fail(Entry& entry, TimePoint now) {
-  if (entry.failures < std::numeric_limits<std::uint16_t>::max()) ++entry.failures;
+  if (!spared(entry) && entry.failures < std::numeric_limits<std::uint16_t>::max())
+    ++entry.failures;
   entry.not_before = now + (given_up(entry) ? config_.give_up : backoff(entry, now));
 }
 
@@ -408,7 +408,8 @@ void PeerBook::on_closed(const Endpoint& endpoint, TimePoint now, CloseReason re
     case CloseReason::self:
       break;
   }
-  entry->alone = false;  // somebody answered
+  // Somebody answered, unless it hung up at once, as a proxy or a gateway without a line does.
+  entry->alone = !was_connected && reason == CloseReason::lost && entry->heard_before == heard_;
   fail(*entry, now);
 }
 

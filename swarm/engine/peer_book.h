@@ -2,8 +2,8 @@
 //
 // Rules it keeps: no address is dialled while it is dialled or connected already; an address that
 // failed rests for longer each time and is given up after a few tries, unless the user named it, or
-// nobody at all was heard from while it was tried: then it may be our own line that is down, and
-// those that were there before are tried again soon; what strangers say (PEX, DHT) can neither
+// it was there until nobody at all was heard from any more: then it may be our own line that is
+// down, and it is tried again soon; what strangers say (PEX, DHT) can neither
 // crowd out better addresses nor aim us at local networks, system ports or many ports of one host;
 // memory is bounded.
 #pragma once
@@ -47,7 +47,7 @@ struct PeerBookConfig {
   unsigned max_failures = 5;       ///< in a row, then an address is given up
   /// The rest after a failure doubles from `retry_min` to `retry_max`; for the user's peers from
   /// `reconnect` to `user_retry_max`. For those that were there until nobody was heard from any
-  /// more it is `user_retry_max` at most, or an eighth of that silence.
+  /// more it is an eighth of that silence, within the same bounds.
   Duration retry_min = std::chrono::seconds(10);
   Duration retry_max = std::chrono::minutes(10);
   Duration user_retry_max = std::chrono::seconds(30);

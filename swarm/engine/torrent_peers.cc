@@ -189,7 +189,7 @@ void Torrent::on_received(PeerId id, ByteView bytes, TimePoint now) {
   Peer* peer = find(id);
   if (peer == nullptr) return;
   peer->last_received = now;
-  book_.heard(now);
+  if (!peer->web_seed) book_.heard(now);  // which is ours, and answers also without a line
   const auto fed = peer->framer.feed(bytes, [&](ByteView frame, bool is_handshake) {
     return is_handshake ? on_handshake(*peer, frame, now) : on_message(*peer, frame, now);
   });

@@ -35,16 +35,18 @@ static unsigned bits_of(const IpAddress& mask) {
   return bits;
 }
 
-/// Calls `see` with each address of interfaces that are up, loopback left out.
+/// Calls `see` with each address of interfaces that are up, loopback left out. False if the system
+/// does not say.
 template <class See>
-static void each_address(See see) {
+static bool each_address(See see) {
   ifaddrs* raw = nullptr;
-  if (::getifaddrs(&raw) != 0) return;
+  if (::getifaddrs(&raw) != 0) return false;
   const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all(raw, ::freeifaddrs);
   for (const ifaddrs* one = raw; one != nullptr; one = one->ifa_next) {
     if ((one->ifa_flags & (IFF_UP | IFF_LOOPBACK)) != IFF_UP) continue;
     if (const auto address = address_of(one->ifa_addr)) see(*one, *address);
   }
+  return true;
 }
 
 std::vector<LocalInterface> local_interfaces() {
@@ -64,12 +66,16 @@ static bool is_link_local(const IpAddress& address) {
                          : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
 }
 
-std::vector<engine::HostAddress> host_addresses() {
+std::optional<std::vector<engine::HostAddress>> host_addresses() {
   std::vector<engine::HostAddress> out;
-  each_address([&](const ifaddrs& one, const IpAddress& address) {
+  bool all = true;
+  const bool told = each_address([&](const ifaddrs& one, const IpAddress& address) {
     if (is_link_local(address)) return;
-    out.push_back({::if_nametoindex(one.ifa_name), address, (one.ifa_flags & IFF_RUNNING) != 0});
+    const unsigned index = ::if_nametoindex(one.ifa_name);
+    all = all && index != 0;  // out of descriptors, or gone meanwhile
+    out.push_back({index, address, (one.ifa_flags & IFF_RUNNING) != 0});
   });
+  if (!told || !all) return std::nullopt;
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The local networks that this machine is on, as its interfaces say now.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "swarm/engine/local_announces.h"
@@ -18,7 +19,7 @@ struct LocalInterface {
 std::vector<LocalInterface> local_interfaces();
 
 /// Addresses of interfaces that are up, by which others than the same network's may be reached:
-/// neither loopback nor link-local ones. Empty if the system does not say.
-std::vector<engine::HostAddress> host_addresses();
+/// neither loopback nor link-local ones. Nothing if the system does not say.
+std::optional<std::vector<engine::HostAddress>> host_addresses();
 
 }  // namespace swarmfs::net

@@ -34,7 +34,7 @@ Result<std::unique_ptr<NetworkWatch>> NetworkWatch::start(asio::any_io_executor 
 NetworkWatch::NetworkWatch(const asio::any_io_executor& executor, Fd socket, Changed changed)
     : news_(executor, socket.release()),
       timer_(executor),
-      changes_(host_addresses()),
+      changes_(host_addresses().value_or(std::vector<engine::HostAddress>{})),
       changed_(std::move(changed)) {}
 
 /// What the news are does not matter: how things are is asked afterwards. They are read so that the
@@ -58,7 +58,10 @@ void NetworkWatch::arm() {
   timer_.expires_at(changes_.deadline());
   timer_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& cancelled) {
     if (cancelled || alive.expired()) return;
-    const auto change = changes_.look(host_addresses());
+    auto addresses = host_addresses();
+    if (!addresses) changes_.on_news(now());  // asked again in a moment
+    const auto change = addresses ? changes_.look(std::move(*addresses), now()) : std::nullopt;
+    if (changes_.deadline() != TimePoint::max()) arm();
     if (!change) return;
     const Changed tell = changed_;  // which may let go of us
     tell(*change);

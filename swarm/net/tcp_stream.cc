@@ -30,9 +30,12 @@ TcpStream::TcpStream(tcp::socket socket, bool proxied)
   socket_.set_option(tcp::no_delay(true), ignored);
   bound_unsent();
   // When the network is back after a while, the connection goes on with the next retransmission,
-  // which is up to two minutes away unless we say otherwise.
+  // which is up to two minutes away unless we say otherwise. Nor are these to end it: the engine
+  // decides for how long a peer may be silent.
   const int patience = 5'000;  // in ms
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, kRtoMaxMs, &patience, sizeof patience);
+  const unsigned life = 10 * 60'000;
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &life, sizeof life);
 }
 
 /// Beyond what is in flight the kernel takes no more than that.

@@ -165,7 +165,11 @@ void TorrentDriver::network_changed(const engine::NetworkChange& change) {
     connection.mapped()->close();
     engine_event([&] { torrent_->on_closed(id, now()); });
   }
-  if (change.came) engine_event([&] { torrent_->network_changed(now()); });
+  if (!change.came) return;
+  // Dials under way may go by an address or a route of before, and would end in ten seconds.
+  for (const auto& [endpoint, dial] : std::exchange(dialling_, {}))
+    engine_event([&] { torrent_->on_dial_failed(endpoint, now()); });
+  engine_event([&] { torrent_->network_changed(now()); });
 }
 
 void TorrentDriver::dial(const Endpoint& endpoint) {

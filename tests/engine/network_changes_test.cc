@@ -24,7 +24,7 @@ TEST(NetworkChanges, LooksOnceABurstHasSettledOrHasLastedLong) {
   TimePoint now = kStart;
   for (; now < kStart + 10s && changes.deadline() > now; now += 100ms) changes.on_news(now);
   EXPECT_EQ(changes.deadline(), kStart + NetworkChanges::kPatience);
-  EXPECT_FALSE(changes.look({kWire})) << "all that came to nothing";
+  EXPECT_FALSE(changes.look({kWire}, now)) << "all that came to nothing";
   EXPECT_EQ(changes.deadline(), TimePoint::max());
   changes.on_news(now);
   EXPECT_EQ(changes.deadline(), now + NetworkChanges::kSettled) << "the next burst is another";
@@ -32,8 +32,8 @@ TEST(NetworkChanges, LooksOnceABurstHasSettledOrHasLastedLong) {
 
 TEST(NetworkChanges, ACableThatIsPulledTakesNoAddressAwayAndBringsNewsWhenItIsBack) {
   NetworkChanges changes({kWire});
-  EXPECT_FALSE(changes.look({kUnplugged}));
-  const auto back = changes.look({kWire});
+  EXPECT_FALSE(changes.look({kUnplugged}, kStart));
+  const auto back = changes.look({kWire}, kStart + 1s);
   ASSERT_TRUE(back);
   EXPECT_TRUE(back->came);
   EXPECT_THAT(back->gone, testing::IsEmpty());
@@ -41,7 +41,7 @@ TEST(NetworkChanges, ACableThatIsPulledTakesNoAddressAwayAndBringsNewsWhenItIsBa
 
 TEST(NetworkChanges, AnotherNetworkIsNewsAndTheOldAddressIsGone) {
   NetworkChanges changes({kWire});
-  const auto moved = changes.look({kAir});
+  const auto moved = changes.look({kAir}, kStart);
   ASSERT_TRUE(moved);
   EXPECT_TRUE(moved->came);
   EXPECT_THAT(moved->gone, testing::ElementsAre(kWire.address));
@@ -49,15 +49,34 @@ TEST(NetworkChanges, AnotherNetworkIsNewsAndTheOldAddressIsGone) {
 
 TEST(NetworkChanges, AnAddressThatGoesIsToldAndAskedForNothing) {
   NetworkChanges changes({kWire, kAir});
-  const auto less = changes.look({kAir});
+  const auto less = changes.look({kAir}, kStart);
   ASSERT_TRUE(less);
   EXPECT_FALSE(less->came);
   EXPECT_THAT(less->gone, testing::ElementsAre(kWire.address));
 }
 
+TEST(NetworkChanges, WhatComesAgainAndAgainIsToldOnceAMinute) {
+  NetworkChanges changes({kWire});
+  unsigned came = 0, gone = 0;
+  TimePoint now = kStart;
+  for (int i = 0; i < 600; ++i, now += 1s) {
+    const auto change =
+        changes.look(i % 2 == 0 ? std::vector{kWire, kAir} : std::vector{kWire}, now);
+    came += change && change->came;
+    gone += change && !change->gone.empty();
+  }
+  EXPECT_EQ(came, 10u);
+  EXPECT_EQ(gone, 300u) << "dead connections are dead at once";
+  // The last that came is told when the minute is over, though nothing is new then.
+  ASSERT_NE(changes.deadline(), TimePoint::max());
+  const auto late = changes.look({kWire}, changes.deadline());
+  EXPECT_TRUE(late && late->came);
+  EXPECT_EQ(changes.deadline(), TimePoint::max());
+}
+
 TEST(NetworkChanges, AnAddressThatMovesToAnotherInterfaceIsNotGone) {
   NetworkChanges changes({kWire});
-  const auto moved = changes.look({{4, kWire.address, true}});
+  const auto moved = changes.look({{4, kWire.address, true}}, kStart);
   ASSERT_TRUE(moved);
   EXPECT_TRUE(moved->came);
   EXPECT_THAT(moved->gone, testing::IsEmpty());
