@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <utility>
 
 #include "swarm/base/now.h"
@@ -63,26 +64,37 @@ ssize_t TcpStream::read(MutableByteView into) {
 }
 
 ssize_t TcpStream::write(std::span<const iovec> parts) {
-  // The kernel looks at its bound once a segment, which may be as long as all that it is given.
-  std::array<iovec, kMostParts> some;
-  std::size_t offered = 0, count = 0, all = 0;
-  for (const iovec& part : parts) {
-    all += part.iov_len;
-    const std::size_t length = std::min(part.iov_len, unsent_.bytes() - offered);
-    if (length == 0 || count == some.size()) continue;
-    some[count++] = {part.iov_base, length};
-    offered += length;
-  }
-  msghdr message{};
-  message.msg_iov = some.data();
-  message.msg_iovlen = count;
-  const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  // The kernel looks at its bound once a segment, which may be as long as all that it is given: on
+  // a slow line it gets no more than the bound at a time.
+  const bool fast = unsent_.bytes() == UnsentBound::kMost;
+  const std::size_t most = fast ? SIZE_MAX : unsent_.bytes();
+  std::size_t all = 0;
+  for (const iovec& part : parts) all += part.iov_len;
+  std::size_t taken = 0;
+  ssize_t n = 0;
+  do {
+    std::array<iovec, kMostParts> some;
+    std::size_t offered = 0, count = 0, skip = taken;
+    for (const iovec& part : parts) {
+      const std::size_t cut = std::min(skip, part.iov_len);
+      skip -= cut;
+      const std::size_t length = std::min(part.iov_len - cut, most - offered);
+      if (length == 0 || count == some.size()) continue;
+      some[count++] = {static_cast<char*>(part.iov_base) + cut, length};
+      offered += length;
+    }
+    msghdr message{};
+    message.msg_iov = some.data();
+    message.msg_iovlen = count;
+    n = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    taken += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+    if (n < static_cast<ssize_t>(offered)) break;
+  } while (taken < all);
   const int error = errno;
-  const bool full = n < 0 && (error == EAGAIN || error == EWOULDBLOCK);
-  const auto taken = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
-  if ((n >= 0 || full) && unsent_.on_write(taken, taken == all, now())) bound_unsent();
+  const bool broken = n < 0 && error != EAGAIN && error != EWOULDBLOCK;
+  if (!broken && unsent_.on_write(taken, taken == all, now())) bound_unsent();
   errno = error;
-  return n;
+  return taken > 0 ? static_cast<ssize_t>(taken) : n;
 }
 
 std::optional<Duration> TcpStream::path_rtt() {
