@@ -39,6 +39,16 @@ unsigned dial_in_vain(PeerBook& book, TimePoint from, TimePoint end) {
   return dials;
 }
 
+/// Knows nth(1) alone, which was connected for an hour and is lost.
+PeerBook one_that_was_lost() {
+  PeerBook book({}, 1);
+  book.add(nth(1), PeerSource::tracker, kStart);
+  EXPECT_TRUE(book.next_dial(kStart, 0, 0));
+  book.on_connected(nth(1), kStart);
+  book.on_closed(nth(1), kStart + 1h, CloseReason::lost);
+  return book;
+}
+
 TEST(PeerBookOutage, GivesNobodyUpWhileNobodyIsHeardFrom) {
   PeerBook book({}, 1);
   for (std::uint8_t i = 0; i < 20; ++i) book.add(nth(i), PeerSource::tracker, kStart);
@@ -67,11 +77,7 @@ TEST(PeerBookOutage, GivesNobodyUpWhileNobodyIsHeardFrom) {
 }
 
 TEST(PeerBookOutage, AWordFromTheLocalNetworkInAnOutageGivesNobodyUp) {
-  PeerBook book({}, 1);
-  book.add(nth(1), PeerSource::tracker, kStart);
-  ASSERT_TRUE(book.next_dial(kStart, 0, 0));
-  book.on_connected(nth(1), kStart);
-  book.on_closed(nth(1), kStart + 1h, CloseReason::lost);
+  PeerBook book = one_that_was_lost();
   unsigned words = 0;
   for (TimePoint now = kStart; now < kStart + 3h;) {
     now = *book.deadline(1, 0);
@@ -87,11 +93,7 @@ TEST(PeerBookOutage, AWordFromTheLocalNetworkInAnOutageGivesNobodyUp) {
 }
 
 TEST(PeerBookOutage, AGatewayThatHangsUpAtOnceIsNobody) {
-  PeerBook book({}, 1);
-  book.add(nth(1), PeerSource::tracker, kStart);
-  ASSERT_TRUE(book.next_dial(kStart, 0, 0));
-  book.on_connected(nth(1), kStart);
-  book.on_closed(nth(1), kStart + 1h, CloseReason::lost);
+  PeerBook book = one_that_was_lost();
   for (int i = 0; i < 20; ++i) {
     const TimePoint now = *book.deadline(0, 0);
     ASSERT_TRUE(book.next_dial(now, 0, 0));
