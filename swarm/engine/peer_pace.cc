@@ -12,6 +12,7 @@ static constexpr double kTau = 2.0;  // seconds
 static constexpr Duration kLeastSilence = 100ms;
 static constexpr Duration kLongestTurn = 1s;
 static constexpr int kTurnsAveraged = 4;
+static constexpr double kTripsOfRate = 5;
 /// Round trips in a row that brought no more than the one before, and all of it late, until a line
 /// is taken for full though there may be another reason.
 static constexpr unsigned kDoubtfulTrips = 3;
@@ -48,17 +49,15 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
   busy_bytes_ += bytes;
   busy_seconds_ += std::max(service, 1e-6);
   rate_ = busy_bytes_ / busy_seconds_;
-  // Keep about half a second, or the last 32 blocks, of memory.
-  if (busy_seconds_ > 0.5 && busy_bytes_ > 32.0 * kBlockSize) {
+  // Keep about half a second, or the last 32 blocks, of memory; on a long path several round trips,
+  // as what comes at once after a pause is not the peer's rate.
+  if (busy_seconds_ > std::max(0.5, kTripsOfRate * to_seconds(min_rtt_)) &&
+      busy_bytes_ > 32.0 * kBlockSize) {
     busy_bytes_ /= 2;
     busy_seconds_ /= 2;
   }
-  // On a long path a flow that others left room for takes it up slowly: it gets more to spare.
-  const double longness = std::min(1.0, to_seconds(min_rtt_) / 0.2);
-  const Duration slack =
-      std::max<Duration>(10ms, from_seconds(to_seconds(min_rtt_) * (1 + longness) / 4));
   if (slow_start_) {
-    const Duration prompt = min_rtt_ + slack;
+    const Duration prompt = min_rtt_ + slack();
     // Doubles per round trip, and rests while blocks queue.
     if (latency <= prompt && outstanding >= depth_) ++depth_;
     ++came_;
@@ -73,7 +72,9 @@ void PeerPace::on_block(std::uint32_t bytes, TimePoint sent, TimePoint now,
       soonest_ = Duration::max();
     }
   } else {
-    const Duration lasts = std::max(min_rtt_ + slack + cover(), 2 * turn_);
+    if (trip != Trip::goes_on) change_cover();
+    Duration lasts = min_rtt_ + slack();
+    if (!line_is_full()) lasts = std::max(lasts + cover_, 2 * turn_);
     depth_ = 2 + static_cast<unsigned>(rate_ * to_seconds(lasts) / kBlockSize);
   }
 }
@@ -106,14 +107,23 @@ void PeerPace::note_turn(TimePoint sent, TimePoint now) {
   turn_blocks_ = 0;
 }
 
-Duration PeerPace::cover() const {
-  return mean_pause_ > min_rtt_ / 4 ? mean_pause_ * 3 / 2 : Duration{};
+Duration PeerPace::slack() const {
+  // On a long path a flow that others left room for takes it up slowly: it gets more to spare.
+  const double longness = std::min(1.0, to_seconds(min_rtt_) / 0.2);
+  return std::max<Duration>(10ms, from_seconds(to_seconds(min_rtt_) * (1 + longness) / 4));
 }
 
-void PeerPace::path_rtt_is(std::optional<Duration> rtt, TimePoint now) {
+void PeerPace::change_cover() {
+  const Duration wanted = pauses() ? mean_pause_ * 3 / 2 : Duration{};
+  cover_ = line_is_full() ? cover_ / 2 : std::min(wanted, cover_ + min_rtt_ / 2);
+}
+
+void PeerPace::path_rtt_is(std::optional<PathRtt> rtt, TimePoint now) {
   path_asked_at_ = now;
-  if (!rtt || min_rtt_ == Duration::max() || *rtt <= min_rtt_) return;
-  min_rtt_ = *rtt;
+  // A queue that has overflowed is empty for a moment, and not the shorter for it.
+  queueing_ = std::max(rtt ? rtt->queueing() : Duration{}, queueing_ * 3 / 4);
+  if (!rtt || min_rtt_ == Duration::max() || rtt->shortest <= min_rtt_) return;
+  min_rtt_ = rtt->shortest;
   min_rtt_at_ = now;
 }
 

@@ -7,6 +7,7 @@
 
 #include "swarm/base/block.h"
 #include "swarm/base/clock.h"
+#include "swarm/base/path_rtt.h"
 
 namespace swarmfs::engine {
 
@@ -42,7 +43,9 @@ constexpr bool much_sooner(Duration one, Duration than) {
 ///
 /// A lost segment holds back all that comes after it for a round trip or more, and then much comes
 /// at once. Where that happens again and again, the queue is long enough for the peer to go on
-/// sending meanwhile; a single pause (BBR makes one each ten seconds) does not count.
+/// sending meanwhile; a single pause (BBR makes one each ten seconds) does not count. Nor do losses
+/// of a queue in the network that has overflowed: where the path's round trip says that one is
+/// long, the line is full already, and more would overflow it again.
 ///
 /// Some peers look at their requests in turns and answer all there are at once (Transmission does
 /// so over uTP, twice a second): the line is idle most of the time, and a queue for a round trip
@@ -56,14 +59,14 @@ class PeerPace {
   void set_connect_rtt(Duration rtt) { min_rtt_ = rtt; }
   /// True when the round trip was last seen long ago.
   bool rtt_is_old(TimePoint now) const { return now - min_rtt_at_ > kRttLasts; }
-  /// True when it is old and the host has not been asked for a while either, which costs a system
-  /// call.
+  /// True when the path had better be asked of the host, which costs a system call: the round trip
+  /// is old, or there are pauses, and it has not been asked for a while.
   bool wants_path_rtt(TimePoint now) const {
-    return rtt_is_old(now) && now - path_asked_at_ > kRttLasts;
+    return (rtt_is_old(now) && now - path_asked_at_ > kRttLasts) ||
+           (pauses() && now - path_asked_at_ > min_rtt_);
   }
-  /// The path's shortest round trip of late, as the kernel has it, if it has. A peer needs at least
-  /// that.
-  void path_rtt_is(std::optional<Duration> rtt, TimePoint now);
+  /// The path's round trip as the kernel has it, if it has. A peer needs at least the shortest.
+  void path_rtt_is(std::optional<PathRtt> rtt, TimePoint now);
 
   /// A block asked at `sent` arrived while `outstanding` requests, it among them, were with the
   /// peer; only a queue that was kept full can show that more depth would bring more.
@@ -85,8 +88,14 @@ class PeerPace {
   Trip note_trip(TimePoint sent, TimePoint now);
   /// Finds the turns of a peer that answers in bursts.
   void note_turn(TimePoint sent, TimePoint now);
-  /// How much longer than a round trip the queue must last.
-  Duration cover() const;
+  /// Pauses come again and again.
+  bool pauses() const { return mean_pause_ > min_rtt_ / 4; }
+  /// What waits beyond a round trip, so that no gap comes between two requests.
+  Duration slack() const;
+  /// What waits in the network's queues is as much as we would have wait there.
+  bool line_is_full() const { return queueing_ > slack(); }
+  /// Once in each round trip: how much longer the queue must last for the pauses.
+  void change_cover();
 
   static constexpr int kTripsAveraged = 8;
   static constexpr Duration kRttLasts = std::chrono::seconds(10);
@@ -104,6 +113,8 @@ class PeerPace {
   TimePoint trip_began_{};
   Duration longest_pause_{};  ///< beyond what a block takes, since trip_began_
   Duration mean_pause_{};     ///< of the longest one in each of the last round trips
+  Duration queueing_{};       ///< the longest in the network of late
+  Duration cover_{};          ///< how much longer than a round trip and the slack the queue lasts
   TimePoint turn_began_{};    ///< with the first block after a silence
   unsigned turn_blocks_ = 0;  ///< that have followed it
   Duration turn_{};           ///< mean of the last few; 0: it answers as it is asked

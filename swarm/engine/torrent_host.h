@@ -10,6 +10,7 @@
 #include "swarm/base/bytes.h"
 #include "swarm/base/clock.h"
 #include "swarm/base/endpoint.h"
+#include "swarm/base/path_rtt.h"
 #include "swarm/base/peer_link.h"
 #include "swarm/base/result.h"
 #include "swarm/base/strong_index.h"
@@ -37,8 +38,8 @@ class TorrentHost {
   virtual void disconnect(PeerId peer, std::string_view reason) = 0;
   /// A web seed sent wrong bytes: its URL is not to be used any more. A disconnect follows.
   virtual void distrust(PeerId) {}
-  /// The shortest round trip of a peer's path of late, if it can be told apart from queues.
-  virtual std::optional<Duration> path_rtt(PeerId peer) = 0;
+  /// Of a peer's path, if it can be told apart from queues.
+  virtual std::optional<PathRtt> path_rtt(PeerId peer) = 0;
   /// What carries a peer's connection, to show.
   virtual PeerLink link(PeerId) const { return {}; }
   /// Opens a connection. Answer: add_peer or on_dial_failed.

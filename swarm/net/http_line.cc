@@ -117,7 +117,7 @@ void HttpLine::close() {
   if (stream_) tcp_under(stream_->stream).close();
 }
 
-std::optional<Duration> HttpLine::path_rtt() {
+std::optional<PathRtt> HttpLine::path_rtt() {
   if (!stream_ || closed_ || stream_->proxied) return std::nullopt;
   return net::path_rtt(tcp_under(stream_->stream).socket().native_handle());
 }

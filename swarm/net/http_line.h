@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "swarm/base/path_rtt.h"
 #include "swarm/net/http_client.h"
 #include "swarm/net/http_responses.h"
 #include "swarm/wire/http_head.h"
@@ -48,7 +49,7 @@ class HttpLine : public std::enable_shared_from_this<HttpLine> {
   void resume();
   void close();
   /// The shortest round trip of the path of late, if it is known.
-  std::optional<Duration> path_rtt();
+  std::optional<PathRtt> path_rtt();
 
  private:
   void opened(std::unique_ptr<HttpOpened> stream);

@@ -111,7 +111,7 @@ class MseStream::Core : public std::enable_shared_from_this<Core> {
     return taken > 0 || offered == 0 ? static_cast<ssize_t>(taken) : result(EAGAIN);
   }
 
-  std::optional<Duration> path_rtt() { return below_->path_rtt(); }
+  std::optional<PathRtt> path_rtt() { return below_->path_rtt(); }
 
   PeerLink link() const {
     PeerLink link = below_->link();
@@ -256,7 +256,7 @@ void MseStream::wait_readable(Ready ready) { core_->wait_readable(std::move(read
 void MseStream::wait_writable(Ready ready) { core_->wait_writable(std::move(ready)); }
 ssize_t MseStream::read(MutableByteView into) { return core_->read(into); }
 ssize_t MseStream::write(std::span<const iovec> parts) { return core_->write(parts); }
-std::optional<Duration> MseStream::path_rtt() { return core_->path_rtt(); }
+std::optional<PathRtt> MseStream::path_rtt() { return core_->path_rtt(); }
 PeerLink MseStream::link() const { return core_->link(); }
 void MseStream::close() { core_->close(); }
 

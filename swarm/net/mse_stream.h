@@ -33,7 +33,7 @@ class MseStream final : public PeerStream {
   void wait_writable(std::function<void()> ready) override;
   ssize_t read(MutableByteView into) override;
   ssize_t write(std::span<const iovec> parts) override;
-  std::optional<Duration> path_rtt() override;
+  std::optional<PathRtt> path_rtt() override;
   PeerLink link() const override;
   void close() override;
 

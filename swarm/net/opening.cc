@@ -33,7 +33,7 @@ class Opening::Stream final : public PeerStream {
   }
   ssize_t read(MutableByteView into) override { return opening_->read(into); }
   ssize_t write(std::span<const iovec> parts) override { return opening_->write(parts); }
-  std::optional<Duration> path_rtt() override {
+  std::optional<PathRtt> path_rtt() override {
     PeerStream* const stream = opening_->open_stream();
     return stream != nullptr ? stream->path_rtt() : std::nullopt;
   }

@@ -9,7 +9,7 @@
 
 namespace swarmfs::net {
 
-std::optional<Duration> path_rtt(int socket) {
+std::optional<PathRtt> path_rtt(int socket) {
   constexpr int kTcp = 6;  // IPPROTO_TCP, of a header that clashes with the one above
   tcp_info info{};
   socklen_t size = sizeof info;
@@ -17,7 +17,8 @@ std::optional<Duration> path_rtt(int socket) {
   if (size < offsetof(tcp_info, tcpi_min_rtt) + sizeof info.tcpi_min_rtt) return std::nullopt;
   constexpr std::uint32_t kNone = ~0U;
   if (info.tcpi_min_rtt == 0 || info.tcpi_min_rtt == kNone) return std::nullopt;
-  return std::chrono::microseconds(info.tcpi_min_rtt);
+  return PathRtt{std::chrono::microseconds(info.tcpi_min_rtt),
+                 std::chrono::microseconds(info.tcpi_rtt)};
 }
 
 }  // namespace swarmfs::net

@@ -3,12 +3,11 @@
 
 #include <optional>
 
-#include "swarm/base/clock.h"
+#include "swarm/base/path_rtt.h"
 
 namespace swarmfs::net {
 
-/// The shortest round trip that the kernel has seen on a TCP socket in the last minutes; nothing
-/// before the first one, or if it is no such socket.
-std::optional<Duration> path_rtt(int socket);
+/// Of a TCP socket; nothing before the first round trip, or if it is no such socket.
+std::optional<PathRtt> path_rtt(int socket);
 
 }  // namespace swarmfs::net

@@ -54,7 +54,7 @@ class PeerConnection : public std::enable_shared_from_this<PeerConnection> {
   void fill_block(const std::shared_ptr<Slot>& slot, std::shared_ptr<const void> owner,
                   ByteView payload);
 
-  std::optional<Duration> path_rtt() { return stream_->path_rtt(); }
+  std::optional<PathRtt> path_rtt() { return stream_->path_rtt(); }
   PeerLink link() const { return stream_->link(); }
 
   void distrust() { stream_->distrust(); }

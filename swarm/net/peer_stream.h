@@ -10,6 +10,7 @@
 
 #include "swarm/base/bytes.h"
 #include "swarm/base/clock.h"
+#include "swarm/base/path_rtt.h"
 #include "swarm/base/peer_link.h"
 
 namespace swarmfs::net {
@@ -32,8 +33,8 @@ class PeerStream {
   /// comes in one packet with a handshake only when another packet comes.
   virtual ssize_t write(std::span<const iovec> parts) = 0;
 
-  /// The shortest round trip of the path of late, if it is known.
-  virtual std::optional<Duration> path_rtt() = 0;
+  /// If it is known.
+  virtual std::optional<PathRtt> path_rtt() = 0;
   virtual PeerLink link() const { return {}; }
   /// What came over it was wrong. Whoever opened it had better not do so again.
   virtual void distrust() {}

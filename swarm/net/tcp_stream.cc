@@ -97,7 +97,7 @@ ssize_t TcpStream::write(std::span<const iovec> parts) {
   return taken > 0 ? static_cast<ssize_t>(taken) : n;
 }
 
-std::optional<Duration> TcpStream::path_rtt() {
+std::optional<PathRtt> TcpStream::path_rtt() {
   if (proxied_) return std::nullopt;
   return net::path_rtt(socket_.native_handle());
 }

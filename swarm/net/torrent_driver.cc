@@ -282,7 +282,7 @@ void TorrentDriver::distrust(PeerId peer) {
   if (const auto connection = connection_of(peer)) connection->distrust();
 }
 
-std::optional<Duration> TorrentDriver::path_rtt(PeerId peer) {
+std::optional<PathRtt> TorrentDriver::path_rtt(PeerId peer) {
   const auto connection = connection_of(peer);
   return connection ? connection->path_rtt() : std::nullopt;
 }

@@ -149,7 +149,7 @@ class TorrentDriver final : public engine::TorrentHost,
   void send_block(PeerId peer, const wire::BlockRef& block) override;
   void disconnect(PeerId peer, std::string_view reason) override;
   void distrust(PeerId peer) override;
-  std::optional<Duration> path_rtt(PeerId peer) override;
+  std::optional<PathRtt> path_rtt(PeerId peer) override;
   PeerLink link(PeerId peer) const override;
   void dial(const Endpoint& endpoint) override;
   void hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;

@@ -77,9 +77,12 @@ ssize_t UtpStream::write(std::span<const iovec> parts) {
   return taken;
 }
 
-std::optional<Duration> UtpStream::path_rtt() {
+/// Its congestion control keeps the queue short by itself.
+std::optional<PathRtt> UtpStream::path_rtt() {
   const utp::Socket* const socket = open_socket();
-  return socket != nullptr ? socket->shortest_rtt() : std::nullopt;
+  const auto shortest = socket != nullptr ? socket->shortest_rtt() : std::nullopt;
+  if (!shortest) return std::nullopt;
+  return PathRtt{*shortest, *shortest};
 }
 
 void UtpStream::close() {

@@ -21,7 +21,7 @@ class UtpStream final : public PeerStream, private utp::Watcher {
   void wait_writable(std::function<void()> ready) override;
   ssize_t read(MutableByteView into) override;
   ssize_t write(std::span<const iovec> parts) override;
-  std::optional<Duration> path_rtt() override;
+  std::optional<PathRtt> path_rtt() override;
   PeerLink link() const override { return {.transport = "utp"}; }
   /// What was written before still goes out.
   void close() override;

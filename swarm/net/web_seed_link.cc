@@ -38,11 +38,12 @@ class WebSeedLink::Stream final : public PeerStream {
     });
     return static_cast<ssize_t>(sum);
   }
-  std::optional<Duration> path_rtt() override {
-    std::optional<Duration> shortest;
+  std::optional<PathRtt> path_rtt() override {
+    std::optional<PathRtt> best;
     for (const auto& [id, line] : link_->lines_)
-      if (const auto rtt = line->path_rtt(); rtt && (!shortest || *rtt < *shortest)) shortest = rtt;
-    return shortest;
+      if (const auto rtt = line->path_rtt(); rtt && (!best || rtt->shortest < best->shortest))
+        best = rtt;
+    return best;
   }
   void distrust() override {
     link_->step([](engine::WebSeed& seed, TimePoint) {

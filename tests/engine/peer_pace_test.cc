@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <optional>
 
 namespace swarmfs::engine {
 namespace {
@@ -26,6 +27,7 @@ struct Peer {
     TimePoint sent, arrives;
   };
   std::deque<Asked> queue{};
+  std::optional<PathRtt> path{};  ///< what the kernel says when it is asked
 
   void ask() {
     TimePoint seen = now + delay / 2;
@@ -46,6 +48,7 @@ struct Peer {
     while (now < end) {
       while (queue.size() < pace.depth(reqq)) ask();
       now = held(queue.front().arrives);
+      if (path && pace.wants_path_rtt(now)) pace.path_rtt_is(path, now);
       pace.on_block(kBlockSize, queue.front().sent, now, queue.size());
       queue.pop_front();
     }
@@ -136,6 +139,25 @@ TEST(PeerPace, LastsOverThePausesThatLossesMakeAgainAndAgain) {
   EXPECT_LE(shared.pace.depth(1000) * kBlockSize, 4e6 * 0.08);
 }
 
+TEST(PeerPace, DoesNotLastOverThePausesOfALineThatOverflows) {
+  Peer full{{}, 4e6, 200ms};
+  full.hold = 220ms;
+  full.hold_every = 300ms;
+  full.path = PathRtt{200ms, 210ms};
+  full.run(5s);
+  const unsigned covered = full.pace.depth(1000);
+  EXPECT_GE(covered * kBlockSize, 4e6 * 0.5) << "the line has room";
+  full.path = PathRtt{200ms, 380ms};
+  full.run(1s);
+  EXPECT_LE(full.pace.depth(1000), covered * 3 / 4) << "it is full";
+  // A queue that has overflowed is empty for a moment.
+  full.path = PathRtt{200ms, 200ms};
+  full.run(200ms);
+  EXPECT_LE(full.pace.depth(1000), covered * 3 / 4);
+  full.run(2s);
+  EXPECT_GE(full.pace.depth(1000), covered * 9 / 10);
+}
+
 TEST(PeerPace, GoesOnAskingMoreOfOneThatLooksAtItsRequestsTwiceASecond) {
   Peer peer{{}, 10e6, 1ms, 500ms};
   peer.pace.set_connect_rtt(1ms);
@@ -177,7 +199,7 @@ TEST(PeerPace, TakesTheKernelsWordForALongerPath) {
   ASSERT_TRUE(peer.pace.wants_path_rtt(peer.now));
   peer.pace.path_rtt_is(std::nullopt, peer.now);
   EXPECT_FALSE(peer.pace.wants_path_rtt(peer.now)) << "not asked at every block";
-  peer.pace.path_rtt_is(30ms, peer.now);
+  peer.pace.path_rtt_is(PathRtt{30ms, 30ms}, peer.now);
   peer.run(1s);
   EXPECT_GE(peer.pace.depth(1000) * kBlockSize, 4e6 * 0.03);
 }

@@ -30,7 +30,7 @@ class Host final : public engine::TorrentHost {
     blocks.emplace_back(peer, block);
   }
   void disconnect(PeerId, std::string_view) override {}
-  std::optional<Duration> path_rtt(PeerId) override { return std::nullopt; }
+  std::optional<PathRtt> path_rtt(PeerId) override { return std::nullopt; }
   void dial(const Endpoint&) override {}
   void hash_piece(PieceIndex piece, std::vector<BlockPtr>) override { hashing.push_back(piece); }
   void keep_block(PieceIndex, std::uint32_t, BlockPtr) override {}

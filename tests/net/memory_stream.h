@@ -73,7 +73,7 @@ class MemoryStream final : public PeerStream {
     out_->wake(executor_);
     return taken > 0 ? taken : failed(EAGAIN);
   }
-  std::optional<Duration> path_rtt() override { return std::nullopt; }
+  std::optional<PathRtt> path_rtt() override { return std::nullopt; }
   void close() override {
     in_->reader = out_->writer = nullptr;
     in_->closed = out_->closed = true;

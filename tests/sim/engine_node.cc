@@ -203,9 +203,11 @@ void EngineNode::disconnect(PeerId peer, std::string_view) {
   sockets_.erase(peer);
 }
 
-std::optional<Duration> EngineNode::path_rtt(PeerId peer) {
+std::optional<PathRtt> EngineNode::path_rtt(PeerId peer) {
   const SocketId* socket = socket_of(peer);
-  return socket != nullptr ? world_.network.rtt(*socket) : std::nullopt;
+  const auto rtt = socket != nullptr ? world_.network.rtt(*socket) : std::nullopt;
+  if (!rtt) return std::nullopt;
+  return PathRtt{*rtt, *rtt};
 }
 
 void EngineNode::dial(const Endpoint& endpoint) {

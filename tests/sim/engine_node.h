@@ -107,7 +107,7 @@ class EngineNode final : public Party, private engine::TorrentHost {
   void send(PeerId peer, Bytes bytes, SendOrder order) override;
   void send_block(PeerId peer, const wire::BlockRef& block) override;
   void disconnect(PeerId peer, std::string_view reason) override;
-  std::optional<Duration> path_rtt(PeerId peer) override;
+  std::optional<PathRtt> path_rtt(PeerId peer) override;
   void dial(const Endpoint& endpoint) override;
   void hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override;
   void keep_block(PieceIndex piece, std::uint32_t block, BlockPtr data) override;

@@ -43,7 +43,7 @@ class FakeHost final : public engine::TorrentHost {
   std::map<ReadId, Error> failed;
   std::map<PieceIndex, std::vector<BlockPtr>> to_hash;
   unsigned peers_needed = 0;
-  std::optional<Duration> rtt;  ///< of every path, as the system would tell
+  std::optional<PathRtt> rtt;  ///< of every path, as the system would tell
   unsigned layers_learnt = 0;
   std::vector<Endpoint> nodes;  ///< of the hash table
   std::vector<std::string> warnings;
@@ -75,7 +75,7 @@ class FakeHost final : public engine::TorrentHost {
     peers[peer].closed = true;
     peers[peer].reason = reason;
   }
-  std::optional<Duration> path_rtt(PeerId) override { return rtt; }
+  std::optional<PathRtt> path_rtt(PeerId) override { return rtt; }
   void dial(const Endpoint& endpoint) override { dialled.push_back(endpoint); }
   void hash_piece(PieceIndex piece, std::vector<BlockPtr> blocks) override {
     hashing.push_back(piece);
