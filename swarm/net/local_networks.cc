@@ -1,14 +1,22 @@
 #include "swarm/net/local_networks.h"
 
 #include <ifaddrs.h>
+#include <linux/if_addr.h>
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <sstream>
+#include <string>
+
+#include "swarm/base/hex.h"
 
 namespace swarmfs::net {
 
@@ -66,11 +74,38 @@ static bool is_link_local(const IpAddress& address) {
                          : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
 }
 
+std::vector<IpAddress> tentative_addresses(std::string_view if_inet6) {
+  constexpr unsigned kUnusable = IFA_F_TENTATIVE | IFA_F_DADFAILED;
+  std::vector<IpAddress> out;
+  std::istringstream lines{std::string(if_inet6)};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string address;
+    unsigned index = 0, prefix = 0, scope = 0, flags = 0;
+    if (!(words >> address >> std::hex >> index >> prefix >> scope >> flags)) continue;
+    const auto read = from_hex(address);
+    std::array<std::uint8_t, 16> bytes;
+    if ((flags & kUnusable) == 0 || !read || read->size() != bytes.size()) continue;
+    std::copy(read->begin(), read->end(), bytes.begin());
+    out.push_back(IpAddress::v6(bytes));
+  }
+  return out;
+}
+
+/// Empty where there is no IPv6.
+static std::vector<IpAddress> tentative_addresses_now() {
+  std::ifstream file("/proc/net/if_inet6");
+  return tentative_addresses(
+      std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()));
+}
+
 std::optional<std::vector<engine::HostAddress>> host_addresses() {
+  const std::vector<IpAddress> tentative = tentative_addresses_now();
   std::vector<engine::HostAddress> out;
   bool all = true;
   const bool told = each_address([&](const ifaddrs& one, const IpAddress& address) {
     if (is_link_local(address)) return;
+    if (std::find(tentative.begin(), tentative.end(), address) != tentative.end()) return;
     const unsigned index = ::if_nametoindex(one.ifa_name);
     all = all && index != 0;  // out of descriptors, or gone meanwhile
     out.push_back({index, address, (one.ifa_flags & IFF_RUNNING) != 0});

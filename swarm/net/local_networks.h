@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "swarm/engine/local_announces.h"
@@ -19,7 +20,13 @@ struct LocalInterface {
 std::vector<LocalInterface> local_interfaces();
 
 /// Addresses of interfaces that are up, by which others than the same network's may be reached:
-/// neither loopback nor link-local ones. Nothing if the system does not say.
+/// neither loopback nor link-local ones, nor those that are not in use yet (tentative_addresses()).
+/// Nothing if the system does not say.
 std::optional<std::vector<engine::HostAddress>> host_addresses();
+
+/// IPv6 addresses for which the system still looks whether another machine has them (RFC 4862), or
+/// has found one: nothing can be sent from them. As they stand in /proc/net/if_inet6; what is not
+/// of its form is left out.
+std::vector<IpAddress> tentative_addresses(std::string_view if_inet6);
 
 }  // namespace swarmfs::net

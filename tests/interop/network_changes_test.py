@@ -100,6 +100,20 @@ class NetworkChanges(rig.NetCase):
         self.assertLess(took, 5)
         self.assertGreaterEqual(self.mounted.status()["torrents"][0]["peers"], 1)
 
+    def test_another_network_of_ipv6_alone(self):
+        """For a second or two the system looks whether somebody has that address already."""
+        torrent = content.make_torrent(self.file, self.net.dir / "t.torrent", "v1", PIECE)
+        seed = clients.LibTorrent(self.net.host("seed"))
+        seed.seed(torrent, self.file.parent)
+        self.mount(torrent, "--peer", f"[{seed.host.ip6}]:{clients.PORT}")
+        self.host.run(["ip", "-4", "address", "flush", "dev", "eth0"])
+        self.host.run(["sysctl", "-q", "net.ipv6.conf.eth0.accept_dad=1"])
+        self.host.run(["ip", "address", "del", f"{self.host.ip6}/64", "dev", "eth0"])
+        self.host.run(["ip", "address", "add", f"{self.host.ip6}9/64", "dev", "eth0"])
+        took = self.read()
+        print(f"a read takes {took:.1f} s after the IPv6 address has changed")
+        self.assertLess(took, 5)
+
     def test_a_web_seed_alone(self):
         nginx = web_server.Nginx(self.net.host("web"), self.file.parent)
         self.mount(content.make_torrent(self.file, self.net.dir / "t.torrent", "v1", PIECE),
