@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "swarm/engine/peer_book.h"
+#include "tests/engine/dialled.h"
 
 namespace swarmfs::engine {
 namespace {
@@ -15,16 +16,6 @@ using namespace std::chrono_literals;
 using ::testing::SizeIs;
 
 const TimePoint kStart = TimePoint{} + 1h;
-
-/// Distinct public addresses.
-Endpoint nth(std::uint8_t i) { return {IpAddress::v4({50, 0, 0, i}), 6881}; }
-
-/// Everything that may be dialled at `now`, with no connections to begin with.
-std::vector<Endpoint> dial_all(PeerBook& book, TimePoint now) {
-  std::vector<Endpoint> out;
-  while (const auto endpoint = book.next_dial(now, 0, 0)) out.push_back(*endpoint);
-  return out;
-}
 
 /// Dials whatever is due until `end`, in vain; returns how often that was.
 unsigned dial_in_vain(PeerBook& book, TimePoint from, TimePoint end) {

@@ -9,6 +9,7 @@
 
 #include "swarm/engine/peer_priority.h"
 #include "tests/engine/counting_new.h"
+#include "tests/engine/dialled.h"
 
 namespace swarmfs::engine {
 namespace {
@@ -20,20 +21,6 @@ using ::testing::SizeIs;
 const TimePoint kStart = TimePoint{} + 1h;
 
 Endpoint ep(std::string_view text) { return Endpoint::parse(text).value(); }
-
-/// Distinct public addresses.
-Endpoint nth(unsigned i) {
-  return {IpAddress::v4({50, static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
-                         static_cast<std::uint8_t>(i)}),
-          6881};
-}
-
-/// Everything that may be dialled at `now`, with no connections to begin with.
-std::vector<Endpoint> dial_all(PeerBook& book, TimePoint now) {
-  std::vector<Endpoint> out;
-  while (const auto endpoint = book.next_dial(now, 0, 0)) out.push_back(*endpoint);
-  return out;
-}
 
 PeerBookConfig unlimited() {
   PeerBookConfig config;
