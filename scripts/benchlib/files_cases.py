@@ -8,7 +8,7 @@ import sys
 import time
 
 from .clients import Failed
-from .files_report import BTFS, CACHED, EXT4, SMALL_PAGES, SUBJECT, Goal
+from .files_report import BTFS, CACHED, EXT4, FLOOR, SMALL_PAGES, SUBJECT, Goal
 from .files_stage import KIB, MIB, Place, forget_names, make_file, make_files, run
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -99,6 +99,22 @@ class Bench:
             os.sync()
             self._complete[name] = where
         return dict(self._complete[name])
+
+    def add_floor(self, where):
+        """Adds what FUSE itself makes of the native files."""
+        mounted, where[FLOOR] = self.stage.floor(where[EXT4].path)
+        return mounted
+
+    def note_floor(self):
+        """Of the last row: how near to the floor, and how near to ext4 the floor is."""
+        row = self.found.rows[-1]
+        floor, native = row.median(FLOOR), row.median(EXT4)
+        if not floor or not native:
+            return
+        ours = ", ".join(f"{name} is {row.median(name) / floor:.2f}x that"
+                         for name in (SUBJECT, CACHED) if row.median(name))
+        self.found.notes.append(f"{row.label}: a file system over FUSE that does nothing: {floor:.3g} "
+                                f"{row.unit}, {floor / native:.2f}x ext4; {ours}")
 
     def add_rival(self, where, name, manifest, prepare=None):
         """Adds btfs's place of a torrent, where btfs is wanted and does not crash at it each time."""
@@ -206,6 +222,7 @@ def find(bench):
         mounted.wait_visible("tree")
         where[SUBJECT] = mounted.place("tree")
     bench.add_rival(where, "tree", manifest)
+    floor = bench.add_floor(where)
     label = f"find -ls, {TREE} files in {TREE_FOLDERS} folders"
 
     def listed(place):
@@ -230,7 +247,10 @@ def find(bench):
     where.pop(BTFS, None)  # whose every second look costs the same minute
     second = bench.turns(label, where, again)
     bench.found.add(f"{label}, names forgotten", "s", first, *goals)
+    bench.note_floor()
     bench.found.add(f"{label}, again", "s", second, *goals)
+    bench.note_floor()
+    bench.stage.discard(floor)
 
 
 def tar(bench):
@@ -246,13 +266,17 @@ def tar(bench):
     def cold(place):
         place.forget()
         return archive(place)
+    floor = bench.add_floor(where)
     label = f"tar c of {SMALL} complete small files"
     for place in where.values():
         archive(place)
     samples = bench.turns(label, where, archive)
     bench.found.add(label, "files/s", samples, Goal(SUBJECT, ">=", 0.7), Goal(CACHED, ">=", 0.7))
+    bench.note_floor()
     samples = bench.turns(f"{label}, page cache dropped", where, cold, rounds=3)
     bench.found.add(f"{label}, page cache dropped", "files/s", samples, Goal(SUBJECT, ">=", 0.7))
+    bench.note_floor()
+    bench.stage.discard(floor)
 
 
 def folder(bench):

@@ -7,6 +7,7 @@ from .figures import markdown
 EXT4, SUBJECT, CACHED, BTFS = "ext4", "swarmfs", "swarmfs, no passthrough", "btfs"
 CLIENTS = (EXT4, SUBJECT, CACHED, BTFS)
 SMALL_PAGES = "ext4, 4 KiB pages"
+FLOOR = "fuse_floor"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,11 @@ import tempfile
 
 from . import process
 from .clients import Failed
+from .files_report import FLOOR
 from rig import Net, abort_fuse, mounts_below, wait_for  # tests/interop
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent
 TRACKER_PORT, FIRST_PORT = 8000, 6881
 IMAGE_BYTES = 8 << 30
 COMMAND_SECONDS = 180
@@ -224,6 +226,16 @@ class Stage(contextlib.ExitStack):
         def command(path, cache):
             return ["btfs", "-f", f"--data-directory={cache}", manifest, path]
         return self.mount("btfs", command)
+
+    def floor(self, path):
+        """The Mount of a file system over FUSE that shows a folder and does nothing else
+        (tests/floor), and its Place."""
+        program = self.disk / FLOOR
+        if not program.exists():
+            run(["c++", "-std=c++20", "-O2", TOP / "tests" / "floor" / "fuse_floor.cc", "-o", program])
+        mounted = self.mount(FLOOR, lambda mount, _: [program, path, mount])
+        wait_for(FLOOR, lambda: os.path.ismount(mounted.path), 60)
+        return mounted, Place(mounted.path, path)
 
     def discard(self, mounted):
         mounted.end()
