@@ -210,7 +210,7 @@ void FuseReads::answer(Ticket& ticket, Answer result) {
 
 bool FuseReads::publish(const TicketPtr& ticket) {
   const std::lock_guard lock(mutex_);
-  if (tickets_.empty()) wake_.notify_one();
+  if (ticket->started + kExpiryScan < sleeps_until_) wake_.notify_one();
   // Asked again after it was given back, it is still the same wait until something has come.
   if (any_expired_)
     for (const auto& other : tickets_)
@@ -304,27 +304,27 @@ std::vector<WaitingRead> FuseReads::waits() const {
 void FuseReads::run_janitor() {
   std::unique_lock lock(mutex_);
   TimePoint next_scan = now() + kExpiryScan;
+  bool none_waited = true;
   while (!janitor_ends_) {
-    if (tickets_.empty() && timers_.empty() && interrupted_.empty() && straddles_.empty()) {
-      wake_.wait(lock);
-      next_scan = now() + kExpiryScan;
-      continue;
-    }
-    TimePoint due = tickets_.empty() ? TimePoint::max() : next_scan;
-    if (!timers_.empty()) due = std::min(due, timers_.begin()->first);
-    if (!straddles_.empty()) due = std::min(due, straddles_.front().first);
-    if (interrupted_.empty()) wake_.wait_until(lock, due);
+    // Where a scan found something there is one more: reads from the disk come one after the other,
+    // and none of them should have to wake this thread.
+    sleeps_until_ = tickets_.empty() && none_waited ? TimePoint::max() : next_scan;
+    if (!timers_.empty()) sleeps_until_ = std::min(sleeps_until_, timers_.begin()->first);
+    if (!straddles_.empty()) sleeps_until_ = std::min(sleeps_until_, straddles_.front().first);
+    if (interrupted_.empty()) wake_.wait_until(lock, sleeps_until_);
 
     const auto interrupted = std::exchange(interrupted_, {});
+    const TimePoint time = now();
+    const bool scans = time >= next_scan;
+    if (scans) none_waited = tickets_.empty();
     lock.unlock();
     for (const auto& ticket : interrupted) {
       counters_.interrupted();
       cancel(ticket);
     }
-    const TimePoint time = now();
     run_timers(time);
     straddle_due(time);
-    if (time >= next_scan) {
+    if (scans) {
       expire_overdue(time);
       end_hung(time);
       next_scan = time + kExpiryScan;

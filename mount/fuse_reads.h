@@ -125,6 +125,7 @@ class FuseReads {
   std::multimap<TimePoint, std::weak_ptr<OpenFile>> timers_;
   /// When to look at READs whose start is here; ascending, since all wait for as long.
   std::deque<std::pair<TimePoint, std::weak_ptr<Ticket>>> straddles_;
+  TimePoint sleeps_until_ = TimePoint::max();  ///< the janitor, if nobody wakes it
   bool janitor_ends_ = false;
   std::thread janitor_;
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,9 +19,11 @@
 #include <utility>
 #include <vector>
 
+#include "mount/device_patience.h"
 #include "mount/fuse_ops.h"
 #include "mount/libfuse.h"
 #include "mount/mountpoint.h"
+#include "swarm/base/now.h"
 
 namespace swarmfs::mount {
 
@@ -132,6 +135,8 @@ Result<> FuseSession::Impl::open(const std::string& path) {
   if (session == nullptr) return mount_error(path, said.finish());
   if (fuse_session_mount(session, path.c_str()) != 0) return mount_error(path, said.finish());
   mountpoint = path;
+  const int flags = ::fcntl(fuse_session_fd(session), F_GETFL);
+  ::fcntl(fuse_session_fd(session), F_SETFL, flags | O_NONBLOCK);  // serve() says how it waits
   if (const auto entry = mount_on(path)) connection = entry->connection;
   if (options.passthrough) bridge.passthrough.attach(session);
   return {};
@@ -139,15 +144,26 @@ Result<> FuseSession::Impl::open(const std::string& path) {
 
 void FuseSession::Impl::serve(std::atomic<std::uint64_t>& turn) {
   fuse_buf buffer{};
+  DevicePatience patience;
   while (!ends && bridge.turn.take()) {
     const int received = fuse_session_receive_buf(session, &buffer);
+    if (received == -EAGAIN) {
+      if (patience.look_again(now())) {
+        ::sched_yield();  // who waits for this processor may be the one who asks next
+      } else {
+        pollfd device{fuse_session_fd(session), POLLIN, 0};
+        ::poll(&device, 1, -1);
+      }
+    }
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received <= 0) break;  // 0: unmounted or aborted
+    patience.taken(now());
     turn.fetch_add(1, std::memory_order_relaxed);
     bridge.passthrough.see_request(
         ByteView(static_cast<const std::uint8_t*>(buffer.mem), static_cast<std::size_t>(received)));
     fuse_session_process_buf(session, &buffer);
     turn.fetch_add(1, std::memory_order_relaxed);
+    patience.answered(now());
   }
   bridge.turn.pass();  // the next one finds the same
   std::free(buffer.mem);

@@ -58,9 +58,10 @@ std::optional<TorrentContent::Found> TorrentContent::collect(const Spans& spans,
     if (!store_->has(span.piece)) return std::nullopt;
     auto buffer = std::make_shared_for_overwrite<std::uint8_t[]>(span.length);
     const MutableByteView bytes(buffer.get(), span.length);
-    if (!store_->try_read(span.piece, span.begin, bytes) &&
-        (disk == Disk::must_not_wait || !store_->read(span.piece, span.begin, bytes)))
-      return std::nullopt;
+    const bool here = disk == Disk::may_wait
+                          ? static_cast<bool>(store_->read(span.piece, span.begin, bytes))
+                          : store_->try_read(span.piece, span.begin, bytes);
+    if (!here) return std::nullopt;
     content.push_back({std::move(buffer), bytes});
     found.source = ReadSource::disk;
   }
