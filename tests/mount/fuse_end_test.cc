@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "mount/mountpoint.h"
+#include "tests/support/cut.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/waiting_mount.h"
 
@@ -52,7 +53,7 @@ TEST(FuseEnd, AbortOfTheConnectionEndsWaitingReadsAndTheMount) {
   ASSERT_TRUE(entry);
   Child reader([&] { return m.read_a(); });
   ASSERT_TRUE(m.source->wait_parked_at_least(1));
-  if (!mount::abort_connection(entry->connection)) GTEST_SKIP() << "fusectl is not mounted";
+  if (!cut(entry->connection)) GTEST_SKIP() << "fusectl is not mounted";
   const int code = reader.exit_code(seconds(5));
   EXPECT_TRUE(code == ENOTCONN || code == ECONNABORTED) << code;
   m.session->wait();
