@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -152,7 +152,9 @@ class Floor {
         return list(in, *reinterpret_cast<const fuse_read_in*>(body));
       case FUSE_READ:
         return read(in, *reinterpret_cast<const fuse_read_in*>(body));
-      case FUSE_RELEASE:
+      case FUSE_RELEASE:  // another handle's next read opens the file again
+        if (int& fd = nodes_[in.nodeid].fd; fd >= 0) ::close(std::exchange(fd, -1));
+        return reply(in, 0);
       case FUSE_RELEASEDIR:
         return reply(in, 0);
       case FUSE_FORGET:
@@ -210,8 +212,6 @@ int main(int count, char** words) {
     std::fputs("usage: fuse_floor SOURCE MOUNTPOINT\n", stderr);
     return 2;
   }
-  const rlimit files{1 << 20, 1 << 20};  // every file that was read stays open
-  ::setrlimit(RLIMIT_NOFILE, &files);
   const int device = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
   Floor floor(words[1], device);
   const std::string options =
