@@ -15,7 +15,7 @@ namespace swarmfs::net {
 class ReceivePauses {
  public:
   /// Added to a round trip at most, by each end that receives much.
-  static constexpr Duration kLongest = std::chrono::milliseconds(1);
+  static constexpr Duration kLongest = std::chrono::milliseconds(2);
   /// What is shorter than this is not worth a timer.
   static constexpr Duration kShortest = std::chrono::microseconds(100);
   /// Datagrams a second from which on it rests.
