@@ -154,7 +154,7 @@ class Floor {
         return read(in, *reinterpret_cast<const fuse_read_in*>(body));
       case FUSE_RELEASE:  // another handle's next read opens the file again
         if (int& fd = nodes_[in.nodeid].fd; fd >= 0) ::close(std::exchange(fd, -1));
-        return reply(in, 0);
+        [[fallthrough]];
       case FUSE_RELEASEDIR:
         return reply(in, 0);
       case FUSE_FORGET:
